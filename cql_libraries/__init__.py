@@ -1,0 +1,1 @@
+"""The measures that ship: CQL, ELM and Measure resources."""

@@ -1,0 +1,1 @@
+"""The measure engine: CQL and ELM in, population results and MeasureReports out."""

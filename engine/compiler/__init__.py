@@ -1,0 +1,1 @@
+"""ELM to Python source to functions."""

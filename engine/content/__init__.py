@@ -1,0 +1,1 @@
+"""Measure packages in: measures, libraries and value sets from folders and bundles."""

@@ -1,0 +1,1 @@
+"""CQL text: lexer, parser, syntax tree with source spans, formatter."""

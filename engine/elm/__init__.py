@@ -1,0 +1,1 @@
+"""The ELM tree: typed nodes, reading and writing ELM JSON."""

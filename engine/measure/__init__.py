@@ -1,0 +1,1 @@
+"""FHIR Measure semantics: groups, populations, scoring, reports."""

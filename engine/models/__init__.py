@@ -1,0 +1,1 @@
+"""Model info: the types of System, FHIR, QI-Core and US Core as compact tables."""

@@ -1,0 +1,1 @@
+"""One patient's resources, indexed by type, code and reference."""

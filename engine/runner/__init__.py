@@ -1,0 +1,1 @@
+"""Many patients: one process, all cores."""

@@ -1,0 +1,1 @@
+"""Value sets and code systems; membership never ignores the system."""

@@ -1,0 +1,1 @@
+"""Syntax tree to ELM: names, scopes, types, overloads, conversions."""

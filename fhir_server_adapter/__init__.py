@@ -1,0 +1,1 @@
+"""Patients from any FHIR R4 server."""

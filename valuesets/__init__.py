@@ -1,0 +1,1 @@
+"""The value sets that ship."""
