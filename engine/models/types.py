@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NamedType:
-    """A class or primitive of a model: ``NamedType("System", "Integer")``, ``NamedType("FHIR", "Patient")``."""
+    """A class or primitive of a model: ``NamedType("System", "Integer")``, ``NamedType("FHIR",
+    "Patient")``."""
 
     model: str
     name: str
