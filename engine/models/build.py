@@ -62,8 +62,7 @@ def share_types(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def render(table: dict[str, Any]) -> str:
-    """The table as JSON: one line a header entry, conversion, context and class, so that diffs can be
-    read."""
+    """The table as JSON, one line a header entry, conversion, context and class, for readable diffs."""
     parts = []
     for key, value in table.items():
         if isinstance(value, dict):

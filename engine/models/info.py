@@ -32,8 +32,7 @@ class ElementInfo:
 
 @dataclass(frozen=True, slots=True)
 class RelationshipInfo:
-    """The key elements by which a class refers to a context: ``RelationshipInfo("Patient",
-    ("subject",))``."""
+    """The key elements by which a class refers to a context: "Patient" by ``("subject",)``."""
 
     context: str
     key_elements: tuple[str, ...]

@@ -135,8 +135,7 @@ class Model:
         return None
 
     def elements(self, kind: DataType) -> dict[str, ElementInfo]:
-        """All elements of a class, inherited ones first; an element that a subclass restates stands as
-        restated."""
+        """All elements of a class, inherited ones first; one that a subclass restates stands as restated."""
         chain: list[ClassInfo] = []
         info = self.class_of(kind)
         while info is not None:
@@ -225,8 +224,7 @@ class Model:
     # --- hierarchy and conversions --------------------------------------------------------------------------
 
     def base_type(self, kind: NamedType | str) -> DataType | None:
-        """The type that a class is based on; None for ``System.Any`` and for a class the model does not
-        know."""
+        """The type that a class is based on; None for ``System.Any`` and for an unknown class."""
         info = self.class_of(self._as_type(kind))
         if info is None:
             return None

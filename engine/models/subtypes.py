@@ -1,5 +1,4 @@
-"""Subtype and compatibility tests across models (CQL 1.5.3 Language Semantics, "Data Types",
-"Conversion")."""
+"""Subtype and compatibility tests across models (CQL 1.5.3, "Data Types" and "Conversion")."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NamedType:
-    """A class or primitive of a model: ``NamedType("System", "Integer")``, ``NamedType("FHIR",
-    "Patient")``."""
+    """A class or primitive of a model, such as ``NamedType("FHIR", "Patient")``."""
 
     model: str
     name: str
