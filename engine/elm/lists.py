@@ -18,6 +18,18 @@ class Exists(UnaryExpression):
     __slots__ = ()
 
 
+class EquivalentContains(BinaryExpression):
+    """True where an element of the list is equivalent to the second operand."""
+
+    __slots__ = ()
+
+
+class EquivalentIn(BinaryExpression):
+    """True where the first operand is equivalent to an element of the list."""
+
+    __slots__ = ()
+
+
 class Times(BinaryExpression):
     """The pairs of two lists of tuples, joined."""
 

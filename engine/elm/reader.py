@@ -217,7 +217,7 @@ class _Readers:
             plan["type"] = plan["elementType"]
         if cls is ChoiceTypeSpecifier:
             plan["type"] = plan["choice"]
-        required = [a.name for a in attributes(cls) if a.default is dataclasses.MISSING]
+        required = [(a.name, a.elm_name) for a in attributes(cls) if a.default is dataclasses.MISSING]
         convert = self.convert
 
         def read(data: _Json) -> Element:
@@ -229,8 +229,7 @@ class _Readers:
                         continue
                     name, kind, node, table = step
                     if kind == "string" and type(value) is str:
-                        if key != "type":
-                            values[name] = value
+                        values[name] = value
                     elif kind == "node" and type(value) is dict and type(value.get("type")) is str:
                         values[name] = table[value["type"]](value)  # type: ignore[index]
                     elif kind == "nodes" and type(value) is list:
@@ -244,9 +243,9 @@ class _Readers:
                             values[name] = tuple(nodes)
                     elif key != "type" or type(value) is not str:
                         values[name] = convert(value, kind, node)
-                for name in required:
+                for name, elm_name in required:
                     if name not in values:
-                        raise _UnreadableError(f"a {cls.__name__} lacks its {name.rstrip('_')}")
+                        raise _UnreadableError(f"a {cls.__name__} lacks its {elm_name}")
                 return cls(**values)
             except _UnreadableError as error:
                 if not error.locator:

@@ -6,11 +6,10 @@ locators, annotations and stated result types, so that inside one scope they hav
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
 
 from measurewise.engine.elm.element import Element
-from measurewise.engine.elm.schema import attributes, child_attributes
+from measurewise.engine.elm.schema import Kind, attributes, child_attributes
 from measurewise.engine.elm.values import List, Null
 
 _TYPES = frozenset({"result_type_name", "result_type_specifier"})
@@ -69,28 +68,31 @@ class StructureNumbers:
         return number
 
 
-def _parts(node: Element, key_of: Any) -> Iterator[Hashable]:
+def _parts(node: Element, key_of: Callable[[Element], Hashable]) -> Iterator[Hashable]:
     cls = type(node)
     yield cls.__name__
-    for name, is_node, is_list in _significant(cls):
+    for name, kind in _significant(cls):
         value = getattr(node, name)
-        if is_list:
+        if kind == "nodes":
             yield tuple([key_of(item) for item in value])
+        elif kind == "node":
+            yield None if value is None else key_of(value)
+        elif kind == "decimal":
+            # 1.0 and 1.00 are equal decimals, but not of the same precision.
+            yield str(value)
         else:
-            yield key_of(value) if is_node and value is not None else value
+            yield value
 
 
-_significant_attributes: dict[type[Element], tuple[tuple[str, bool, bool], ...]] = {}
+_significant_attributes: dict[type[Element], tuple[tuple[str, Kind], ...]] = {}
 
 
-def _significant(cls: type[Element]) -> tuple[tuple[str, bool, bool], ...]:
+def _significant(cls: type[Element]) -> tuple[tuple[str, Kind], ...]:
     described = _significant_attributes.get(cls)
     if described is None:
         # Nothing below a null or an empty list tells its type: there the stated type is part of what it says.
         incidental = _INCIDENTAL - _TYPES if cls in (Null, List) else _INCIDENTAL
         described = _significant_attributes[cls] = tuple(
-            (a.name, a.node is not None, a.kind == "nodes")
-            for a in attributes(cls)
-            if a.name not in incidental
+            (a.name, a.kind) for a in attributes(cls) if a.name not in incidental
         )
     return described
