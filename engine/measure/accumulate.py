@@ -1,0 +1,174 @@
+"""Many patients' results summed up: streaming, mergeable in any order, of a size that patients do not change.
+
+A worker accumulates its share of the patients in a :class:`SummaryAccumulator` of its own; the shares are
+merged. Merging is associative and commutative and an empty accumulator is neutral, so how patients were dealt
+out never shows. Everything inside is plain data and pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from measurewise.engine.errors import ContentError
+from measurewise.engine.measure.aggregates import Aggregate, Number
+from measurewise.engine.measure.coded import CodedValue, coded_values
+from measurewise.engine.measure.definition import Group, MeasureDefinition, PopulationCode
+from measurewise.engine.measure.results import GroupResult, Observed, PatientResult
+from measurewise.engine.measure.scoring import score
+
+
+@dataclass(slots=True)
+class StratumTotals:
+    """One stratum's sums; ``counts`` has None where the stratifier does not apply."""
+
+    counts: list[int | None]
+    aggregates: list[Aggregate]
+
+
+@dataclass(slots=True)
+class GroupTotals:
+    """One group's sums.
+
+    ``counts`` and ``aggregates`` are aligned with the group's populations and observations; ``patients`` is
+    how many patients have a member in an initial population. ``strata`` has for each stratifier its strata
+    by value. ``supplemental_data`` has for each supplemental datum and value how many members of each
+    population have it (what QRDA III states for payer, sex, race and ethnicity).
+    """
+
+    counts: list[int]
+    aggregates: list[Aggregate]
+    patients: int = 0
+    strata: list[dict[tuple[CodedValue, ...], StratumTotals]] = field(default_factory=list)
+    supplemental_data: list[dict[CodedValue, list[int]]] = field(default_factory=list)
+
+    def score(self, group: Group) -> Number | None:
+        """The group's score over all patients."""
+        return score(group, self.counts, self.aggregates)
+
+
+class SummaryAccumulator:
+    """The running sums of one measure."""
+
+    __slots__ = ("groups", "measure", "patients")
+
+    def __init__(self, measure: MeasureDefinition) -> None:
+        self.measure = measure
+        self.patients = 0
+        self.groups = [_empty_totals(measure, group) for group in measure.groups]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SummaryAccumulator)
+            and self.measure == other.measure
+            and self.patients == other.patients
+            and self.groups == other.groups
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def add(self, result: PatientResult) -> None:
+        """Count one patient in. Raises :class:`ContentError` for a result of another measure."""
+        self._check(result.measure)
+        self.patients += 1
+        of_patient = [coded_values(value) for value in result.supplemental_data]
+        for group, totals, found in zip(self.measure.groups, self.groups, result.groups, strict=True):
+            _add_group(group, totals, found, of_patient)
+
+    def add_all(self, results: Iterable[PatientResult]) -> SummaryAccumulator:
+        """Count some patients in, and give the accumulator itself."""
+        for result in results:
+            self.add(result)
+        return self
+
+    def merge(self, other: SummaryAccumulator) -> None:
+        """Count in what another accumulator of the same measure has counted; the other stays as it is."""
+        self._check(other.measure.canonical)
+        self.patients += other.patients
+        for mine, theirs in zip(self.groups, other.groups, strict=True):
+            _merge_group(mine, theirs)
+
+    def scores(self) -> tuple[Number | None, ...]:
+        """The score of each group."""
+        return tuple(
+            totals.score(group) for group, totals in zip(self.measure.groups, self.groups, strict=True)
+        )
+
+    def _check(self, measure: str) -> None:
+        if measure != self.measure.canonical:
+            raise ContentError(
+                f"a result of {measure} cannot be counted into a summary of {self.measure.canonical}.",
+                mend="Keep one accumulator a measure.",
+            )
+
+
+def _empty_totals(measure: MeasureDefinition, group: Group) -> GroupTotals:
+    return GroupTotals(
+        counts=[0] * len(group.populations),
+        aggregates=[Aggregate(observation.aggregate) for observation in group.observations],
+        strata=[{} for _ in group.stratifiers],
+        supplemental_data=[{} for _ in measure.supplemental_data],
+    )
+
+
+def _add_group(
+    group: Group, totals: GroupTotals, found: GroupResult, of_patient: list[tuple[CodedValue, ...]]
+) -> None:
+    counts = totals.counts
+    in_initial = False
+    for index, count in enumerate(found.counts):
+        if count:
+            counts[index] += count
+            in_initial = in_initial or group.populations[index].code is PopulationCode.INITIAL_POPULATION
+    totals.patients += in_initial
+    _add_observations(totals.aggregates, found.observations)
+    for by_value, strata in zip(totals.strata, found.strata, strict=False):
+        for stratum in strata:
+            sums = by_value.get(stratum.values)
+            if sums is None:
+                sums = by_value[stratum.values] = StratumTotals(
+                    [None if count is None else 0 for count in stratum.counts],
+                    [Aggregate(observation.aggregate) for observation in group.observations],
+                )
+            sums.counts = _sum_counts(sums.counts, stratum.counts)
+            _add_observations(sums.aggregates, stratum.observations)
+    if in_initial:
+        for by_code, values in zip(totals.supplemental_data, of_patient, strict=False):
+            for value in values:
+                per_population = by_code.setdefault(value, [0] * len(counts))
+                for index, count in enumerate(found.counts):
+                    per_population[index] += count
+
+
+def _add_observations(aggregates: list[Aggregate], observations: tuple[tuple[Observed, ...], ...]) -> None:
+    for aggregate, values in zip(aggregates, observations, strict=False):
+        aggregate.add_all(values)
+
+
+def _sum_counts(mine: list[int | None], theirs: Iterable[int | None]) -> list[int | None]:
+    return [a if b is None else b + (a or 0) for a, b in zip(mine, theirs, strict=True)]
+
+
+def _merge_group(mine: GroupTotals, theirs: GroupTotals) -> None:
+    mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
+    mine.patients += theirs.patients
+    _merge_aggregates(mine.aggregates, theirs.aggregates)
+    for my_strata, their_strata in zip(mine.strata, theirs.strata, strict=True):
+        for values, sums in their_strata.items():
+            known = my_strata.get(values)
+            if known is None:
+                known = my_strata[values] = StratumTotals(
+                    [None if count is None else 0 for count in sums.counts],
+                    [Aggregate(aggregate.method) for aggregate in sums.aggregates],
+                )
+            known.counts = _sum_counts(known.counts, sums.counts)
+            _merge_aggregates(known.aggregates, sums.aggregates)
+    for my_values, their_values in zip(mine.supplemental_data, theirs.supplemental_data, strict=True):
+        for value, per_population in their_values.items():
+            known_counts = my_values.get(value) or [0] * len(per_population)
+            my_values[value] = [a + b for a, b in zip(known_counts, per_population, strict=True)]
+
+
+def _merge_aggregates(mine: list[Aggregate], theirs: list[Aggregate]) -> None:
+    for aggregate, other in zip(mine, theirs, strict=True):
+        aggregate.merge(other)
