@@ -257,6 +257,55 @@ def iso(value: Temporal) -> str:
     return text
 
 
+def at(value: DateTime, local: int) -> DateTime:
+    """The DateTime whose components as written are ``local``, in the offset and precision of ``value``."""
+    offset = value.offset
+    if offset is None:
+        return DateTime(local, value.precision)
+    if value.lo == value.local or value.precision < HOUR:
+        return DateTime(local, value.precision, offset, offset)
+    zone = offset + (to_ms(value.lo) - to_ms(value.local)) // 60_000
+    return DateTime(local, value.precision, offset, zone)
+
+
+def local_hi(value: DateTime) -> int:
+    """The latest moment a DateTime can mean, in the value's own offset (``hi`` is in the evaluation's)."""
+    if value.lo == value.local:
+        return value.hi
+    return value.local | _FIELD_HI[value.precision]
+
+
+def truncated(value: Temporal, precision: int) -> Temporal:
+    """The value without its components finer than ``precision``; the value itself when it has none."""
+    if value.precision <= precision:
+        return value
+    if type(value) is DateTime:
+        offset = value.offset
+        if offset is None or value.lo == value.local:
+            return DateTime(value.local, precision, offset, offset or 0)
+        zone = offset + (to_ms(value.lo) - to_ms(value.local)) // 60_000
+        return DateTime(value.local, precision, offset, zone)
+    return Date(value.local, precision) if type(value) is Date else Time(value.local, precision)
+
+
+def to_datetime(value: Date) -> DateTime:
+    """A Date as a DateTime whose time is unspecified (CQL Reference, "ToDateTime")."""
+    return DateTime(value.local, value.precision)
+
+
+MIN_DATE: Final = Date(MIN_PACKED)
+MAX_DATE: Final = Date(MAX_PACKED)
+MIN_DATETIME: Final = DateTime(MIN_PACKED, MILLISECOND, 0)
+MAX_DATETIME: Final = DateTime(MAX_PACKED, MILLISECOND, 0)
+MIN_TIME: Final = Time(0)
+MAX_TIME: Final = Time(_TIME_HI)
+
+
+def exact(a: int, b: int, c: int, d: int) -> bool:
+    """Whether values of these precisions compare by their ``lo`` alone, as :func:`compare` has it."""
+    return (a >= SECOND and b >= SECOND and c >= SECOND and d >= SECOND) or a == b == c == d != HOUR
+
+
 def compare(a: Temporal, b: Temporal) -> int | None:
     """-1, 0 or 1 as ``a`` is before, the same as or after ``b``; None when their precisions leave it open.
 
@@ -264,12 +313,17 @@ def compare(a: Temporal, b: Temporal) -> int | None:
     before the other and all so far are the same, the answer is unknown (CQL Reference, "Less").
     """
     pa, pb = a.precision, b.precision
+    x, y = a.lo, b.lo
     if pa == pb or (pa >= SECOND and pb >= SECOND):
-        x, y = a.lo, b.lo
-        return (x > y) - (x < y)
-    if a.hi < b.lo:
+        if x == y:
+            return 0
+        # Offsets of part of an hour leave hours that are known to the hour overlapping.
+        if pa == HOUR and (a.hi >= y if x < y else x <= b.hi):
+            return None
+        return 1 if x > y else -1
+    if a.hi < y:
         return -1
-    if a.lo > b.hi:
+    if x > b.hi:
         return 1
     return None
 
@@ -284,10 +338,15 @@ def compare_to(a: Temporal, b: Temporal, precision: int) -> int | None:
         cut = precision
         certain = True
     shift = SHIFT[cut]
-    if cut >= HOUR:
-        x, y = a.lo >> shift, b.lo >> shift
-    else:
+    if cut < HOUR:
         x, y = a.local >> shift, b.local >> shift
+    elif cut == HOUR:
+        x, y = a.lo >> shift, b.lo >> shift
+        high_x, high_y = a.hi >> shift, b.hi >> shift
+        if x != high_x or y != high_y:
+            return -1 if high_x < y else 1 if x > high_y else None
+    else:
+        x, y = a.lo >> shift, b.lo >> shift
     if x < y:
         return -1
     if x > y:
