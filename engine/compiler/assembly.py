@@ -1,0 +1,478 @@
+"""Assembling a program: the functions, constants, retrieves and value sets that some definitions need.
+
+Only what is reached from the wanted definitions is compiled. A CQL function is compiled once for each set of
+static argument types where its operands are declared as choices, so that ``is`` and ``as`` on them are settled
+at compile time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from measurewise.engine import elm
+from measurewise.engine.compiler import chapters
+from measurewise.engine.compiler.constants import Constants
+from measurewise.engine.compiler.emitter import Emitter, Names
+from measurewise.engine.compiler.retrieval import CodeElement, Kind, Retrieval
+from measurewise.engine.compiler.shapes import Shapes
+from measurewise.engine.compiler.unit import Unit, link
+from measurewise.engine.compiler.writer import Term
+from measurewise.engine.errors import ContentError, NotFoundError
+from measurewise.engine.models.model import Model
+from measurewise.engine.models.types import (
+    ANY,
+    CODE,
+    STRING,
+    VALUESET,
+    ChoiceType,
+    DataType,
+    IntervalType,
+    ListType,
+    NamedType,
+)
+
+__all__ = ["Assembly", "Definition", "Variant", "chapters"]
+
+FIRST_SLOT = 2
+"""Slot 0 holds the record, slot 1 the patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A compiled expression definition: where its value is kept and which function finds it."""
+
+    function: str
+    slot: int
+    type: DataType
+    nullable: bool = True
+    two_valued: bool = False
+    is_patient: bool = False
+
+
+@dataclass(slots=True)
+class Variant:
+    """A compiled function for one set of argument types."""
+
+    function: str
+    operands: tuple[DataType, ...]
+    type: DataType
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a library and the global name that holds its value."""
+
+    library: str
+    name: str
+    variable: str
+    type: DataType
+    default: str | None
+
+
+class Assembly:
+    """The state of compiling one program."""
+
+    def __init__(self, libraries: Iterable[elm.Library], model: Model | None = None) -> None:
+        self.shapes = Shapes(model)
+        self.units = link(list(libraries))
+        self.constants = Constants(self)
+        self.prelude: list[str] = []
+        self.functions: list[str] = []
+        self.definitions: dict[tuple[Unit, str], Definition] = {}
+        self.retrievals: dict[Retrieval, int] = {}
+        self.value_sets: dict[tuple[str, str | None], str] = {}
+        self.parameters: dict[tuple[Unit, str], Parameter] = {}
+        self.slots = FIRST_SLOT
+        self._open: list[tuple[Unit, str]] = []
+        self._variants: dict[tuple[int, tuple[DataType, ...]], Variant] = {}
+        self._named: dict[str, Term] = {}
+        self._keys: dict[int, Any] = {}
+        self._readers: dict[tuple[Any, ...], tuple[str, DataType] | None] = {}
+        self._function_count = 0
+
+    # ------------------------------------------------------------------ libraries
+
+    def unit(self, name: str, version: str | None = None) -> Unit:
+        """A library by name, and by version where several are there."""
+        found = [u for u in self.units.values() if u.name == name and version in (None, u.version)]
+        if not found:
+            raise NotFoundError(f"There is no library {name}{' ' + version if version else ''}.")
+        return found[-1]
+
+    def unit_named(self, unit: Unit, alias: str | None, node: elm.Element) -> Unit:
+        """The library that a reference means: an included one by its local name, or the library itself."""
+        if alias is None:
+            return unit
+        found = unit.includes.get(alias)
+        if found is None:
+            raise ContentError(
+                f"It refers to the library '{alias}' at {node.locator or 'an unknown place'} without including it.",
+                where=f"library {unit.label}",
+            )
+        return found
+
+    # ---------------------------------------------------------------- definitions
+
+    def definition(
+        self, unit: Unit, name: str, node: elm.Element | None = None, em: Any = None
+    ) -> Definition:
+        """An expression definition, compiled the first time it is asked for."""
+        found = self.definitions.get((unit, name))
+        if found is not None:
+            return found
+        if (unit, name) in self._open:
+            cycle = [n for u, n in self._open[self._open.index((unit, name)) :]] + [name]
+            raise ContentError(
+                f"The definition is recursive: {' → '.join(cycle)}.", where=f"library {unit.label}"
+            )
+        source = unit.definition(name)
+        where = f"library {unit.label}, definition '{name}'"
+        if source.expression is None:
+            raise ContentError("The definition has no expression.", where=where)
+        if _is_patient(source.expression):
+            kind = self.shapes.named(source.expression.operand.data_type)  # type: ignore[attr-defined]
+            found = Definition("", 1, kind, nullable=False, is_patient=True)
+            self.definitions[unit, name] = found
+            return found
+        self._open.append((unit, name))
+        slot = self._slot()
+        function = f"d{slot}_{_identifier(name)}"
+        emitter = Emitter(self, unit, where)
+        term = self._settled(emitter.expr(source.expression), self.shapes.declared(source))
+        emitter.w.emit(f"s[{slot}] = v = {term.text}")
+        emitter.w.emit("return v")
+        self._open.pop()
+        self._function(f"def {function}(s):", f"{unit.name}.{name}", emitter)
+        found = Definition(function, slot, term.type, term.nullable, term.two_valued)
+        self.definitions[unit, name] = found
+        return found
+
+    def _settled(self, term: Term, declared: DataType | None) -> Term:
+        """A body under its own type, or the declared one where its own says nothing."""
+        if declared is None or declared == term.type:
+            return term
+        if _vague(term.type) or (self.shapes.is_fhir(declared) and self.shapes.is_open(term.type)):
+            return self.shapes.coerce(term, declared)
+        return term
+
+    def _slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def _function(self, header: str, comment: str, emitter: Emitter) -> None:
+        self.functions.append(f"# {comment}\n{header}\n{emitter.w.text()}")
+
+    # ------------------------------------------------------------------ functions
+
+    def function(
+        self, unit: Unit, node: elm.FunctionRef, arguments: list[Term], em: Emitter
+    ) -> tuple[Variant, list[Term]]:
+        """The function a reference calls, compiled for these argument types, and the arguments as it takes them."""
+        source = self.overload(unit, node, arguments, em)
+        kinds: list[DataType] = []
+        for operand, argument in zip(source.operand, arguments, strict=True):
+            declared = self._operand_type(operand)
+            narrower = self.shapes.is_open(declared) and not self.shapes.is_open(argument.type)
+            kinds.append(argument.type if narrower and not _vague(argument.type) else declared)
+        variant = self.variant(unit, source, tuple(kinds))
+        return variant, [self.shapes.coerce(a, k) for a, k in zip(arguments, variant.operands, strict=True)]
+
+    def variant(self, unit: Unit, source: elm.FunctionDef, kinds: tuple[DataType, ...]) -> Variant:
+        """A function compiled for operands of these types."""
+        found = self._variants.get((id(source), kinds))
+        if found is not None:
+            return found
+        where = f"library {unit.label}, function '{source.name}'"
+        self._function_count += 1
+        name = f"f{self._function_count}_{_identifier(source.name)}"
+        declared = self.shapes.declared(source)
+        variant = Variant(name, kinds, declared or ANY)
+        self._variants[id(source), kinds] = variant
+        names = Names()
+        arguments = []
+        for number, (operand, kind) in enumerate(zip(source.operand, kinds, strict=True)):
+            argument = f"a{number}_{_identifier(operand.name)}"
+            arguments.append(argument)
+            names.operands[operand.name] = Term(argument, kind, atomic=True)
+        emitter = Emitter(self, unit, where, names)
+        if source.expression is None or source.external:
+            emitter.w.emit(f"raise external_function({unit.label!r}, {source.name!r})")
+        else:
+            term = self._settled(emitter.expr(source.expression), declared)
+            emitter.w.emit(f"return {term.text}")
+            variant.type, variant.nullable = term.type, term.nullable
+        header = f"def {name}({', '.join(['s', *arguments])}):"
+        listed = ", ".join(map(str, kinds))
+        self._function(header, f"{unit.name}.{source.name}({listed})", emitter)
+        return variant
+
+    def overload(
+        self, unit: Unit, node: elm.FunctionRef, arguments: list[Term], em: Emitter
+    ) -> elm.FunctionDef:
+        """The overload of a function that fits a call: by its signature where written, else by types."""
+        candidates = unit.functions(node.name, len(arguments))
+        if not candidates:
+            raise em.unsupported(
+                node, f"{unit.label} has no function {node.name} of {len(arguments)} operands."
+            )
+        if len(candidates) == 1:
+            return candidates[0]
+        if node.signature:
+            wanted = [self.shapes.of_specifier(s) for s in node.signature]
+            for candidate in candidates:
+                if [self._operand_type(o) for o in candidate.operand] == wanted:
+                    return candidate
+        scored = []
+        for order, candidate in enumerate(candidates):
+            costs = [
+                self._cost(a.type, self._operand_type(o))
+                for a, o in zip(arguments, candidate.operand, strict=True)
+            ]
+            if None not in costs:
+                scored.append((sum(c for c in costs if c is not None), order, candidate))
+        if not scored:
+            kinds = ", ".join(str(a.type) for a in arguments)
+            raise em.unsupported(node, f"{unit.label} has no function {node.name}({kinds}).")
+        return min(scored, key=lambda s: s[:2])[2]
+
+    def _cost(self, given: DataType, wanted: DataType) -> int | None:
+        if given == wanted:
+            return 0
+        if given == ANY or wanted == ANY:
+            return 8
+        if self.shapes.model.is_subtype(given, wanted):
+            return 2 if isinstance(wanted, ChoiceType) else 1
+        if isinstance(given, ChoiceType) and isinstance(wanted, ChoiceType):
+            return 5 if set(given.choices) & set(wanted.choices) else None
+        if isinstance(given, ChoiceType):
+            return 6 if any(self.shapes.model.is_subtype(m, wanted) for m in given.choices) else None
+        if isinstance(given, ListType) and isinstance(wanted, ListType):
+            return self._cost(given.element, wanted.element)
+        if isinstance(given, IntervalType) and isinstance(wanted, IntervalType):
+            return self._cost(given.point, wanted.point)
+        return None
+
+    def _operand_type(self, operand: elm.OperandDef) -> DataType:
+        if operand.operand_type_specifier is not None:
+            return self.shapes.of_specifier(operand.operand_type_specifier)
+        if operand.operand_type is not None:
+            return self.shapes.named(operand.operand_type)
+        return ANY
+
+    def choice_reader(
+        self, unit: Unit, node: elm.FunctionRef, forms: tuple[tuple[str, NamedType], ...], em: Emitter
+    ) -> tuple[str, DataType] | None:
+        """A function that reads a choice element: each form it may have, converted by ``ToValue``."""
+        key = (unit, forms)
+        if key in self._readers:
+            return self._readers[key]
+        bodies = []
+        kind: DataType = ANY
+        for name, form in forms:
+            source = self.overload(unit, node, [Term("x", form)], em)
+            if source.expression is None:
+                continue
+            inner = Emitter(self, unit, f"library {unit.label}, function '{source.name}'")
+            with inner.w.block("if x is not None"):
+                pass
+            inner.w.drop_pass()
+            value = Term("x", form, atomic=True, nullable=False)
+            names = Names(operands={source.operand[0].name: value})
+            with inner.scope(names), inner.w.captured() as lines:
+                term = inner.expr(source.expression)
+            if term.text == "None":
+                continue
+            bodies.append((name, inner, lines, term))
+            kind = self.shapes.unify(kind, term.type)
+        if not bodies:
+            self._readers[key] = None
+            return None
+        self._function_count += 1
+        function = f"c{self._function_count}_{_identifier(_stem(forms))}"
+        text = [f"# {unit.name}.ToValue of {_stem(forms)}[x]", f"def {function}(s, r):"]
+        for name, inner, lines, term in bodies:
+            text.append(f"    x = r.get({name!r})")
+            inner.w.replay(lines)
+            inner.w.emit_inside(f"return {self.shapes.coerce(term, kind).text}")
+            text.append(inner.w.text())
+        text.append("    return None")
+        self.functions.append("\n".join(text))
+        self._readers[key] = (function, kind)
+        return self._readers[key]
+
+    # ------------------------------------------------------------ constants, sets
+
+    def constant(self, text: str, kind: DataType, origin: Any = None) -> Term:
+        """A value spelled out by the CQL text, made once for the program."""
+        found = self._named.get(text)
+        if found is None:
+            name = f"C{len(self._named) + 1}"
+            self.prelude.append(f"{name} = {text}")
+            found = self._named[text] = Term(name, kind, atomic=True, nullable=False, origin=origin)
+        return replace(found, type=kind, origin=origin or found.origin)
+
+    def code_set(self, codes: tuple[tuple[str | None, str], ...]) -> str:
+        """The name of a frozenset of (system, code)."""
+        return self.constant(f"frozenset({sorted(codes, key=repr)!r})", ANY).text
+
+    def name_set(self, names: list[str]) -> str:
+        """The name of a frozenset of type names."""
+        return self.constant(f"frozenset({sorted(names)!r})", ANY).text
+
+    def forms(self, forms: tuple[tuple[str, NamedType], ...]) -> str:
+        """The name of a table from JSON property to type name for a choice element."""
+        table = {name: kind.name for name, kind in forms}
+        return self.constant(repr(table), ANY).text
+
+    def literal_set(self, node: elm.Expression) -> str | None:
+        """The name of a frozenset for a list of String or Integer literals, or None for any other list."""
+        if not isinstance(node, elm.List) or not node.element:
+            return None
+        values = []
+        for element in node.element:
+            if not isinstance(element, elm.Literal) or element.value is None:
+                return None
+            kind = self.shapes.named(element.value_type)
+            if kind == STRING:
+                values.append(repr(element.value))
+            elif kind.name == "Integer":
+                values.append(str(int(element.value)))
+            else:
+                return None
+        return self.constant(f"frozenset([{', '.join(sorted(set(values)))}])", ANY).text
+
+    def parameter(self, unit: Unit, name: str, node: elm.Element) -> Term:
+        """The global that holds a parameter's value."""
+        found = self.parameters.get((unit, name))
+        if found is None:
+            source = unit.parameter(name)
+            kind: DataType = ANY
+            if source.parameter_type_specifier is not None:
+                kind = self.shapes.of_specifier(source.parameter_type_specifier)
+            elif source.parameter_type is not None:
+                kind = self.shapes.named(source.parameter_type)
+            elif source.default is not None:
+                kind = self.shapes.declared(source.default) or ANY
+            variable = f"P{len(self.parameters) + 1}"
+            default = None
+            if source.default is not None:
+                em = Emitter(self, unit, f"library {unit.label}, parameter '{name}'")
+                value = em.expr(source.default)
+                default = f"default_{variable}"
+                em.w.emit(f"return {value.text}")
+                self.prelude.insert(0, f"def {default}():\n{em.w.text()}")
+                kind = value.type if kind == ANY else kind
+            found = Parameter(unit.name, name, variable, kind, default)
+            self.parameters[unit, name] = found
+        return Term(found.variable, found.type, atomic=True)
+
+    # -------------------------------------------------------- retrieves, terminology
+
+    def retrieve(self, retrieval: Retrieval) -> tuple[int, str]:
+        """The slot and function of a retrieve, shared by all that ask the same."""
+        slot = self.retrievals.get(retrieval)
+        if slot is None:
+            slot = self.retrievals[retrieval] = self._slot()
+        return slot, f"R{slot}"
+
+    def value_set_identity(self, unit: Unit, node: elm.ValueSetRef) -> tuple[str, str | None]:
+        """The canonical URL and version that a reference names."""
+        found = self.unit_named(unit, node.library_name, node).value_set(node.name)
+        url, bar, version = found.id.partition("|")
+        return url, found.version or (version if bar else None)
+
+    def members(self, unit: Unit, node: elm.ValueSetRef) -> str:
+        """The global that holds a value set's (system, code) pairs."""
+        identity = self.value_set_identity(unit, node)
+        return self.value_sets.setdefault(identity, f"V{len(self.value_sets) + 1}")
+
+    def value_set(self, unit: Unit, node: elm.ValueSetRef) -> Term:
+        """A value set as a value: a reference since CQL 1.5 (``preserve``), its codes before."""
+        url, version = self.value_set_identity(unit, node)
+        term = self.constant(f"ValueSet({url!r}, {version!r}, {node.name!r})", VALUESET)
+        if node.preserve:
+            return term
+        return Term(f"expand_value_set({term.text}, VALUE_SETS)", ListType(CODE))
+
+    def code_elements(self, kind: NamedType, path: str) -> tuple[CodeElement, ...]:
+        """The JSON properties behind a code path and how codes stand in them."""
+        model = self.shapes.model
+        forms: Iterable[tuple[str, DataType]] = model.choice_properties(kind, path)
+        if not forms:
+            element = model.element_type(kind, path)
+            if element is None:
+                raise ContentError(f"{kind} has no element '{path}' to retrieve by.")
+            forms = ((path, element),)
+        found = []
+        for name, form in forms:
+            repeats = isinstance(form, ListType)
+            inner = form.element if isinstance(form, ListType) else form
+            how = self._coded(inner)
+            if how is not None:
+                found.append(CodeElement(name, how, repeats))
+        return tuple(found)
+
+    def _coded(self, kind: DataType) -> Kind | None:
+        if kind == NamedType("FHIR", "CodeableConcept"):
+            return "CodeableConcept"
+        if kind == NamedType("FHIR", "Coding"):
+            return "Coding"
+        return "code" if self.shapes.primitive(kind) == STRING else None
+
+    def context_paths(self, kind: NamedType) -> tuple[str, ...]:
+        """The elements by which resources of a type refer to their patient."""
+        names = ("patient", "subject", "beneficiary", "individual", "actor", "member", "for")
+        return tuple(n for n in names if self.shapes.model.element_type(kind, n) is not None)
+
+    def resource_names(self, kind: NamedType) -> list[str]:
+        """The names of a class and of all classes based on it."""
+        model = self.shapes.model
+        return [
+            name
+            for name in model.class_names()
+            if name == kind.name or model.is_subtype(NamedType(kind.model, name), kind)
+        ]
+
+    def element_names(self, kind: NamedType) -> list[str]:
+        """As :meth:`resource_names`, for elements."""
+        return self.resource_names(kind)
+
+    # ------------------------------------------------------------------------ keys
+
+    def key(self, node: elm.Expression) -> Any:
+        """A hashable that two nodes share when they say the same thing."""
+        found = self._keys.get(id(node))
+        if found is None:
+            found = self._keys[id(node)] = elm.structure_key(node)
+        return found
+
+
+def _is_patient(node: elm.Expression) -> bool:
+    return (
+        isinstance(node, elm.SingletonFrom)
+        and isinstance(node.operand, elm.Retrieve)
+        and node.operand.data_type.endswith("}Patient")
+        and node.operand.codes is None
+        and not node.operand.code_filter
+    )
+
+
+def _vague(kind: DataType) -> bool:
+    if kind == ANY:
+        return True
+    if isinstance(kind, ListType):
+        return _vague(kind.element)
+    return isinstance(kind, IntervalType) and _vague(kind.point)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:60]
+
+
+def _stem(forms: tuple[tuple[str, NamedType], ...]) -> str:
+    name, kind = forms[0]
+    return name[: len(name) - len(kind.name)] or name

@@ -1,0 +1,464 @@
+"""Queries and the list operators that work with them (ELM "Queries", "List Operators").
+
+A query becomes plain loops. What happens to each row is up to a sink: appending it, noting that there is one and
+leaving the loop, or folding it into an aggregate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from measurewise.engine import elm
+from measurewise.engine.compiler.chapters.properties import path
+from measurewise.engine.compiler.emitter import Emitter, Names, boolean, decides, emits
+from measurewise.engine.compiler.origins import FromCodeableConcept, FromCodeableConcepts
+from measurewise.engine.compiler.writer import NULL, Term
+from measurewise.engine.models.types import (
+    ANY,
+    BOOLEAN,
+    INTEGER,
+    DataType,
+    ListType,
+    NamedType,
+    tuple_of,
+)
+
+Sink = Callable[[Term, bool], None]
+"""Called once to emit what happens to a row; told whether it stands inside a loop it may break."""
+
+
+@emits(elm.Query)
+def query(em: Emitter, node: elm.Query) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#query"""
+    key = ("query", em.assembly.key(node), em.names.signature())
+    known = em.w.known(key)
+    if known is not None:
+        return known
+    term = _query(em, node)
+    em.w.remember(key, term)
+    return term
+
+
+def _query(em: Emitter, node: elm.Query) -> Term:
+    declared = em.shapes.declared(node)
+    if node.aggregate is not None:
+        return _aggregate(em, node, node.aggregate)
+    concepts = _concept_list(em, node)
+    if concepts is not None:
+        return concepts
+    sources = [em.w.atom(em.expr(s.expression), "q") for s in node.source]
+    if not any(isinstance(s.type, ListType) for s in sources):
+        result = em.w.variable("v", "None")
+        kinds: list[Term] = []
+
+        def take(row: Term, in_loop: bool) -> None:
+            kinds.append(row)
+            em.w.emit(f"{result} = {row.text}")
+
+        rows(em, node, sources, take)
+        return Term(result, kinds[0].type if kinds[0].type != ANY else declared or ANY, atomic=True)
+    result = em.w.variable("r", "[]")
+    found: list[Term] = []
+    want = declared.element if isinstance(declared, ListType) else ANY
+
+    def append(row: Term, in_loop: bool) -> None:
+        if row.type == ANY and want != ANY:
+            row = row.typed(want)
+        elif em.shapes.is_element(row.type) and em.shapes.is_open(want) and want != ANY:
+            row = em.shapes.coerce(row, want)
+        found.append(row)
+        em.w.emit(f"{result}.append({row.text})")
+
+    rows(em, node, sources, append)
+    kind = ListType(found[0].type)
+    if node.return_ is not None and node.return_.distinct:
+        em.w.emit(f"{result} = distinct({result})")
+    elif node.return_ is None and len(node.source) > 1:
+        em.w.emit(f"{result} = distinct({result})")
+    if node.sort is not None:
+        sort_rows(em, result, found[0], node.sort.by)
+    return Term(result, kind, atomic=True, nullable=False)
+
+
+def _concept_list(em: Emitter, node: elm.Query) -> Term | None:
+    """``list X return all FHIRHelpers.ToConcept(X)``: a list of CodeableConcepts seen as Concepts."""
+    if len(node.source) != 1 or node.where or node.relationship or node.let or node.sort or not node.return_:
+        return None
+    with em.w.captured():
+        source = em.expr(node.source[0].expression)
+        if source.type != ListType(NamedType("FHIR", "CodeableConcept")):
+            return None
+        names = em.names.with_aliases()
+        names.aliases[node.source[0].alias] = Term("x", source.type.element, atomic=True)
+        with em.scope(names):
+            row = em.expr(node.return_.expression)
+    if row.origin != FromCodeableConcept("x"):
+        return None
+    value = em.w.atom(em.expr(node.source[0].expression))
+    return Term(
+        f"concepts_of({value.text})",
+        ListType(row.type),
+        nullable=False,
+        origin=FromCodeableConcepts(value.text),
+    )
+
+
+def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: str | None = None) -> None:
+    """Emit the loops of a query with ``sink`` at their heart.
+
+    ``early`` names a variable that, once true, ends all loops.
+    """
+    names = em.names.with_aliases()
+    with ExitStack() as stack, em.scope(names):
+        loops = 0
+        ends: list[int] = []
+        for source, term in zip(node.source, sources, strict=True):
+            if isinstance(term.type, ListType):
+                element = term.type.element
+                alias = em.w.fresh(_identifier(source.alias))
+                listed = term.text if em.w.is_nonnull(term) else f"({term.text} or ())"
+                if early and loops:
+                    stack.callback(_leave, em, early)
+                stack.enter_context(em.w.block(f"for {alias} in {listed}"))
+                solid = em.shapes.is_fhir(element)
+                names.aliases[source.alias] = Term(alias, element, atomic=True, nullable=not solid)
+                loops += 1
+                ends.append(loops)
+            else:
+                stack.enter_context(em.w.block(f"if {term.text} is not None"))
+                names.aliases[source.alias] = replace(term, nullable=False)
+        for let in node.let:
+            names.lets[let.identifier] = (let.expression, names.with_aliases())
+        for relation in node.relationship:
+            stack.enter_context(em.w.block(f"if {_related(em, relation)}"))
+        if node.where is not None:
+            stack.enter_context(em.w.block(f"if {em.truth(node.where)}"))
+        sink(_row(em, node), bool(loops) and isinstance(sources[-1].type, ListType))
+
+
+def _leave(em: Emitter, early: str) -> None:
+    with em.w.block(f"if {early}"):
+        em.w.emit("break")
+
+
+def _identifier(alias: str) -> str:
+    kept = "".join(c if c.isalnum() and c.isascii() else "_" for c in alias)
+    return (kept if kept[:1].isalpha() else f"a{kept}") + "_"
+
+
+def _row(em: Emitter, node: elm.Query) -> Term:
+    if node.return_ is not None:
+        return em.expr(node.return_.expression)
+    if len(node.source) == 1:
+        return em.names.aliases[node.source[0].alias]
+    types: dict[str, DataType] = {}
+    items = []
+    for source in node.source:
+        term = em.names.aliases[source.alias]
+        types[source.alias] = term.type
+        items.append(f"{source.alias!r}: {term.text}")
+    return Term("Tuple({" + ", ".join(items) + "})", tuple_of(types), nullable=False)
+
+
+def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
+    """A flag: whether some related row fits (with), or none does (without)."""
+    source = em.w.atom(em.expr(relation.expression), "q")
+    flag = em.w.variable("w", "False")
+    names = em.names.with_aliases()
+    with em.scope(names):
+        if isinstance(source.type, ListType):
+            element = source.type.element
+            alias = em.w.fresh(_identifier(relation.alias))
+            listed = source.text if em.w.is_nonnull(source) else f"({source.text} or ())"
+            with em.w.block(f"for {alias} in {listed}"):
+                solid = em.shapes.is_fhir(element)
+                names.aliases[relation.alias] = Term(alias, element, atomic=True, nullable=not solid)
+                with em.w.block(f"if {em.truth(relation.such_that)}"):
+                    em.w.emit(f"{flag} = True")
+                    em.w.emit("break")
+        else:
+            with em.w.block(f"if {source.text} is not None"):
+                names.aliases[relation.alias] = replace(source, nullable=False)
+                em.w.emit(f"{flag} = {em.truth(relation.such_that)}")
+    return flag if isinstance(relation, elm.With) else f"not {flag}"
+
+
+def _aggregate(em: Emitter, node: elm.Query, clause: elm.AggregateClause) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#aggregateclause"""
+    start = em.expr(clause.starting) if clause.starting is not None else NULL
+    declared = em.shapes.declared(node) or em.shapes.declared(clause)
+    kind = declared or (start.type if start.type != ANY else ANY)
+    sources = [em.w.atom(em.expr(s.expression), "q") for s in node.source]
+    running = em.w.variable("g", start.text)
+    if clause.distinct:
+        gathered = em.w.variable("r", "[]")
+        shape: list[Term] = []
+
+        def gather(row: Term, in_loop: bool) -> None:
+            pieces = [em.names.aliases[s.alias] for s in node.source]
+            shape.extend(pieces)
+            em.w.emit(f"{gathered}.append([{', '.join(p.text for p in pieces)}])")
+
+        rows(em, replace(node, aggregate=None), sources, gather)
+        names = em.names.with_aliases()
+        row_name = em.w.fresh("row")
+        with em.scope(names), em.w.block(f"for {row_name} in distinct({gathered})"):
+            for index, source in enumerate(node.source):
+                names.aliases[source.alias] = Term(f"{row_name}[{index}]", shape[index].type, atomic=True)
+            for let in node.let:
+                names.lets[let.identifier] = (let.expression, names.with_aliases())
+            names.aliases[clause.identifier] = Term(running, kind, atomic=True)
+            em.w.emit(f"{running} = {em.expr(clause.expression).text}")
+        return Term(running, kind, atomic=True)
+
+    def fold(row: Term, in_loop: bool) -> None:
+        em.names.aliases[clause.identifier] = Term(running, kind, atomic=True)
+        em.w.emit(f"{running} = {em.expr(clause.expression).text}")
+
+    rows(em, node, sources, fold)
+    return Term(running, kind, atomic=True)
+
+
+# -------------------------------------------------------------------------- sort
+
+
+def sort_rows(em: Emitter, variable: str, row: Term, items: tuple[elm.SortByItem, ...]) -> None:
+    """Sort the list in ``variable`` by ELM sort items, the weightiest first."""
+    keys = []
+    for item in items:
+        descending = item.direction in ("desc", "descending")
+        if isinstance(item, elm.ByDirection):
+            keys.append(f"(None, {descending})")
+            continue
+        function = em.w.fresh("key")
+        argument = em.w.fresh("x")
+        this = Term(argument, row.type, atomic=True, nullable=True)
+        names = em.names.with_aliases(row=this)
+        names.aliases["$this"] = this
+        with em.scope(names), em.w.block(f"def {function}({argument})"):
+            if isinstance(item, elm.ByColumn):
+                key = path(em, this, item.path, em.shapes.declared(item))
+            else:
+                assert isinstance(item, elm.ByExpression)
+                key = em.expr(item.expression)
+            em.w.emit(f"return {key.text}")
+        keys.append(f"({function}, {descending})")
+    listed = ", ".join(keys) + ("," if len(keys) == 1 else "")
+    em.w.emit(f"{variable} = sort_by({variable}, ({listed}))")
+
+
+@emits(elm.Sort)
+def sort(em: Emitter, node: elm.Sort) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#sort"""
+    source = em.expr(node.source)
+    variable = em.w.variable("r", source.text)
+    element = source.type.element if isinstance(source.type, ListType) else ANY
+    sort_rows(em, variable, Term("x", element), node.by)
+    return Term(variable, source.type, atomic=True, nullable=source.nullable)
+
+
+# ------------------------------------------------------------------------ exists
+
+
+@emits(elm.Exists)
+def exists(em: Emitter, node: elm.Exists) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#exists"""
+    return boolean(exists_true(em, node), two_valued=True)
+
+
+@decides(elm.Exists)
+def exists_true(em: Emitter, node: elm.Exists) -> str:
+    """https://cql.hl7.org/04-logicalspecification.html#exists"""
+    return _some(em, node.operand)
+
+
+def _some(em: Emitter, node: elm.Expression) -> str:
+    operand = node
+    while isinstance(operand, elm.As) and isinstance(operand.operand, elm.Union | elm.As | elm.Query):
+        operand = operand.operand
+    if isinstance(operand, elm.Union) and isinstance(em.declared(operand, ListType(ANY)), ListType):
+        from measurewise.engine.compiler.chapters.logic import _chain
+
+        return _chain(em, operand.operand, "or", lambda part: _some(em, part))
+    if isinstance(operand, elm.Query) and operand.aggregate is None:
+        sources = [em.w.atom(em.expr(s.expression), "q") for s in operand.source]
+        if any(isinstance(s.type, ListType) for s in sources):
+            flag = em.w.variable("x", "False")
+
+            def found(row: Term, in_loop: bool) -> None:
+                test = "" if em.w.is_nonnull(row) else f" if {row.text} is not None else {flag}"
+                em.w.emit(f"{flag} = True{test}")
+                if in_loop and not test:
+                    em.w.emit("break")
+
+            rows(em, operand, sources, found, flag)
+            return flag
+    term = em.expr(node)
+    if not isinstance(term.type, ListType):
+        return f"({term.text} is not None)" if term.type != ANY else f"exists({term.text})"
+    if em.shapes.is_fhir(term.type.element):
+        return f"bool({term.text})"
+    return f"exists({term.text})"
+
+
+# ------------------------------------------------------------------- single rows
+
+
+@emits(elm.First, elm.Last)
+def first_or_last(em: Emitter, node: elm.First | elm.Last) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#first"""
+    term = em.w.atom(em.expr(node.source))
+    element = term.type.element if isinstance(term.type, ListType) else em.declared(node)
+    index = "0" if isinstance(node, elm.First) else "-1"
+    return Term(f"({term.text}[{index}] if {term.text} else None)", element)
+
+
+@emits(elm.SingletonFrom)
+def singleton_from(em: Emitter, node: elm.SingletonFrom) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#singletonfrom"""
+    term = em.expr(node.operand)
+    element = term.type.element if isinstance(term.type, ListType) else em.declared(node)
+    return Term(f"singleton_from({term.text})", element)
+
+
+@emits(elm.Distinct)
+def distinct(em: Emitter, node: elm.Distinct) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#distinct"""
+    term = em.expr(node.operand)
+    return Term(f"distinct({term.text})", term.type, nullable=term.nullable)
+
+
+@emits(elm.Flatten)
+def flatten(em: Emitter, node: elm.Flatten) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#flatten"""
+    term = em.expr(node.operand)
+    kind = term.type
+    if isinstance(kind, ListType) and isinstance(kind.element, ListType):
+        kind = kind.element
+    return Term(f"flatten({term.text})", kind, nullable=term.nullable)
+
+
+@emits(elm.Count)
+def count(em: Emitter, node: elm.Count) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#count"""
+    term = em.expr(node.source)
+    if node.path is None and isinstance(term.type, ListType) and em.shapes.is_fhir(term.type.element):
+        text = term.text if not term.nullable else f"({term.text} or ())"
+        return Term(f"len({text})", INTEGER, nullable=False)
+    return Term(f"count({_pathed(em, term, node.path)})", INTEGER, nullable=False)
+
+
+def _pathed(em: Emitter, term: Term, dotted: str | None) -> str:
+    if dotted is None or not isinstance(term.type, ListType):
+        return term.text
+    with em.w.captured():
+        inner = path(em, Term("x", term.type.element, atomic=True, nullable=True), dotted, None)
+    return f"[{inner.text} for x in ({term.text} or ())]"
+
+
+AGGREGATES = {
+    elm.Sum: "sum_",
+    elm.Product: "product",
+    elm.Min: "min_",
+    elm.Max: "max_",
+    elm.Avg: "avg",
+    elm.Median: "median",
+    elm.Mode: "mode",
+    elm.Variance: "variance",
+    elm.PopulationVariance: "population_variance",
+    elm.StdDev: "std_dev",
+    elm.PopulationStdDev: "population_std_dev",
+    elm.GeometricMean: "geometric_mean",
+    elm.AllTrue: "all_true",
+    elm.AnyTrue: "any_true",
+}
+
+
+@emits(*AGGREGATES)
+def aggregate_operator(em: Emitter, node: elm.AggregateExpression) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#sum"""
+    term = em.expr(node.source)
+    element = term.type.element if isinstance(term.type, ListType) else ANY
+    kind = em.declared(node, element)
+    if isinstance(node, elm.AllTrue | elm.AnyTrue):
+        kind = BOOLEAN
+    return Term(f"{AGGREGATES[type(node)]}({_pathed(em, term, node.path)})", kind)
+
+
+@emits(elm.Aggregate)
+def aggregate(em: Emitter, node: elm.Aggregate) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#aggregate"""
+    source = em.w.atom(em.expr(node.source))
+    start = em.expr(node.initial_value) if node.initial_value is not None else NULL
+    kind = em.declared(node, start.type)
+    running = em.w.variable("g", start.text)
+    element = source.type.element if isinstance(source.type, ListType) else ANY
+    item, index = em.w.fresh("x"), em.w.fresh("i")
+    names = em.names.with_aliases(
+        iteration=Term(item, element, atomic=True),
+        index=Term(index, INTEGER, atomic=True, nullable=False),
+        total=Term(running, kind, atomic=True),
+    )
+    with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
+        em.w.emit(f"{running} = {em.expr(node.iteration).text}")
+    return Term(running, kind, atomic=True)
+
+
+# ------------------------------------------------------------- iteration operators
+
+
+def _iteration_names(em: Emitter, scope: str | None, item: Term, index: str) -> Names:
+    names = em.names.with_aliases(iteration=item, index=Term(index, INTEGER, atomic=True, nullable=False))
+    if scope:
+        names.aliases[scope] = item
+    names.aliases["$this"] = item
+    return names
+
+
+@emits(elm.Filter)
+def filter_(em: Emitter, node: elm.Filter) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#filter"""
+    source = em.w.atom(em.expr(node.source))
+    element = source.type.element if isinstance(source.type, ListType) else ANY
+    result = em.w.variable("r", "[]")
+    item, index = em.w.fresh("x"), em.w.fresh("i")
+    names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
+    with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
+        with em.w.block(f"if {em.truth(node.condition)}"):
+            em.w.emit(f"{result}.append({item})")
+    return Term(f"({result} if {source.text} is not None else None)", source.type)
+
+
+@emits(elm.ForEach)
+def for_each(em: Emitter, node: elm.ForEach) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#foreach"""
+    source = em.w.atom(em.expr(node.source))
+    element = source.type.element if isinstance(source.type, ListType) else ANY
+    result = em.w.variable("r", "[]")
+    item, index = em.w.fresh("x"), em.w.fresh("i")
+    names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
+    with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
+        value = em.expr(node.element)
+        em.w.emit(f"{result}.append({value.text})")
+    return Term(f"({result} if {source.text} is not None else None)", ListType(value.type))
+
+
+@emits(elm.Repeat)
+def repeat(em: Emitter, node: elm.Repeat) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#repeat"""
+    source = em.w.atom(em.expr(node.source))
+    element = source.type.element if isinstance(source.type, ListType) else ANY
+    function, item, index = em.w.fresh("more"), em.w.fresh("x"), em.w.fresh("i")
+    names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
+    with em.scope(names), em.w.block(f"def {function}({item}, {index}=0)"):
+        em.w.emit(f"return {em.expr(node.element).text}")
+    return Term(f"repeat({source.text}, {function})", source.type)
+
+
+@emits(elm.Children, elm.Descendants, elm.Descendents)
+def children(em: Emitter, node: elm.Children) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#children"""
+    name = "children" if type(node) is elm.Children else "descendants"
+    return Term(f"{name}({em.expr(node.source).text})", ListType(ANY))

@@ -1,0 +1,235 @@
+"""Retrieves as look-ups in an inverted index of the record's codes, one pass a type and element.
+
+All retrieves of a run that look at one element of one resource type share an index: code → system → which of
+their code sets hold it. The first of them to be asked for a patient walks the resources of the type once and
+deals each resource out to every code set it belongs to; the others find their answer ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from measurewise.engine.compiler.retrieval import CodeElement, CodeFilter, Retrieval
+from measurewise.engine.compiler.runtime_names import U
+
+Slots = list[Any]
+Members = frozenset[tuple[str | None, str]]
+
+NOT_DONE_VALUE_SET = "http://hl7.org/fhir/us/qicore/StructureDefinition/qicore-notDoneValueSet"
+"""The extension by which a negated resource names the value set that it stands for (QI-Core "Negation")."""
+
+
+class Terminology(Protocol):
+    """Where the members of value sets come from."""
+
+    def members(self, url: str, version: str | None = None) -> Members:
+        """The (system, code) pairs of a value set."""
+        ...
+
+
+class ProfileMatching(Protocol):
+    """Decides which resources a retrieve of a profile means."""
+
+    def predicate(self, template: str, resource_type: str) -> Callable[[Any], bool] | None:
+        """A test of resources of a type, or None when all of them are meant."""
+        ...
+
+
+def plan(
+    retrievals: dict[Retrieval, int], slots: int, terminology: Terminology, profiles: ProfileMatching
+) -> tuple[dict[str, Callable[[Slots], list[Any]]], int]:
+    """The functions ``R<slot>`` of a run's retrieves, and the number of slots with those the indexes need."""
+    functions: dict[str, Callable[[Slots], list[Any]]] = {}
+    groups: dict[tuple[str, tuple[CodeElement, ...]], _Group] = {}
+    for retrieval, slot in retrievals.items():
+        test = None
+        if retrieval.template is not None:
+            test = profiles.predicate(retrieval.template, retrieval.resource_type)
+        code_filter = retrieval.code_filter
+        if code_filter is None:
+            functions[f"R{slot}"] = _all_of_type(slot, retrieval.resource_type, test)
+        elif code_filter.comparator == "~" and code_filter.value_set is not None:
+            functions[f"R{slot}"] = _by_value_set_name(slot, retrieval.resource_type, code_filter, test)
+        else:
+            key = (retrieval.resource_type, code_filter.elements)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = _Group(retrieval.resource_type, code_filter.elements, slots)
+                slots += 1
+            number = group.add(code_filter, terminology)
+            functions[f"R{slot}"] = _from_index(slot, group, number, test)
+    return functions, slots
+
+
+def _all_of_type(
+    slot: int, resource_type: str, test: Callable[[Any], bool] | None
+) -> Callable[[Slots], list[Any]]:
+    def retrieve(s: Slots) -> list[Any]:
+        found = s[0].by_type.get(resource_type) or []
+        if test is not None and found:
+            found = [r for r in found if test(r)]
+        s[slot] = found
+        return found  # type: ignore[no-any-return]
+
+    return retrieve
+
+
+class _Group:
+    """The index of one element of one resource type."""
+
+    def __init__(self, resource_type: str, elements: tuple[CodeElement, ...], slot: int) -> None:
+        self.resource_type = resource_type
+        self.elements = elements
+        self.slot = slot
+        self.sets: dict[Any, int] = {}
+        self.index: dict[str, dict[str | None, tuple[int, ...]]] = {}
+        self._walk = _walker(elements)
+
+    def add(self, code_filter: CodeFilter, terminology: Terminology) -> int:
+        """The number of a code set in this index."""
+        key = (code_filter.value_set, code_filter.version, code_filter.codes)
+        number = self.sets.get(key)
+        if number is not None:
+            return number
+        number = self.sets[key] = len(self.sets)
+        if code_filter.value_set is not None:
+            members = terminology.members(code_filter.value_set, code_filter.version)
+        else:
+            members = frozenset(code_filter.codes)
+        index = self.index
+        mine = (number,)
+        for system, code in members:
+            systems = index.get(code)
+            if systems is None:
+                index[code] = {system: mine}
+            else:
+                systems[system] = (*systems.get(system, ()), number)
+        return number
+
+    def fill(self, s: Slots) -> list[list[Any] | None]:
+        """Deal the patient's resources out to the code sets."""
+        hits: list[list[Any] | None] = [None] * len(self.sets)
+        resources = s[0].by_type.get(self.resource_type)
+        if resources:
+            self._walk(resources, self.index, hits)
+        s[self.slot] = hits
+        return hits
+
+
+def _walker(
+    elements: tuple[CodeElement, ...],
+) -> Callable[[list[Any], dict[str, dict[str | None, tuple[int, ...]]], list[list[Any] | None]], None]:
+    if len(elements) == 1 and elements[0].kind == "CodeableConcept" and not elements[0].repeats:
+        name = elements[0].name
+
+        def walk_concept(resources: list[Any], index: Any, hits: list[list[Any] | None]) -> None:
+            for resource in resources:
+                concept = resource.get(name)
+                if type(concept) is not dict:
+                    continue
+                for coding in concept.get("coding") or ():
+                    systems = index.get(coding.get("code"))
+                    if systems is not None:
+                        numbers = systems.get(coding.get("system"))
+                        if numbers is not None:
+                            _deal(resource, numbers, hits)
+
+        return walk_concept
+
+    def walk(resources: list[Any], index: Any, hits: list[list[Any] | None]) -> None:
+        for resource in resources:
+            for element in elements:
+                value = resource.get(element.name)
+                if value is None:
+                    continue
+                if element.kind == "code":
+                    for code in value if isinstance(value, list) else (value,):
+                        for numbers in (index.get(code) or {}).values():
+                            _deal(resource, numbers, hits)
+                    continue
+                for item in value if isinstance(value, list) else (value,):
+                    if type(item) is not dict:
+                        continue
+                    for coding in (
+                        (item.get("coding") or ()) if element.kind == "CodeableConcept" else (item,)
+                    ):
+                        systems = index.get(coding.get("code"))
+                        if systems is not None:
+                            numbers = systems.get(coding.get("system"))
+                            if numbers is not None:
+                                _deal(resource, numbers, hits)
+
+    return walk
+
+
+def _deal(resource: Any, numbers: tuple[int, ...], hits: list[list[Any] | None]) -> None:
+    for number in numbers:
+        pile = hits[number]
+        if pile is None:
+            hits[number] = [resource]
+        elif pile[-1] is not resource:
+            pile.append(resource)
+
+
+def _from_index(
+    slot: int, group: _Group, number: int, test: Callable[[Any], bool] | None
+) -> Callable[[Slots], list[Any]]:
+    index_slot = group.slot
+    fill = group.fill
+    if test is None:
+
+        def retrieve(s: Slots) -> list[Any]:
+            hits = s[index_slot]
+            if hits is U:
+                hits = fill(s)
+            s[slot] = found = hits[number] or []
+            return found  # type: ignore[no-any-return]
+
+        return retrieve
+
+    def retrieve_tested(s: Slots) -> list[Any]:
+        hits = s[index_slot]
+        if hits is U:
+            hits = fill(s)
+        pile = hits[number]
+        s[slot] = found = [r for r in pile if test(r)] if pile else []
+        return found
+
+    return retrieve_tested
+
+
+def _by_value_set_name(
+    slot: int, resource_type: str, code_filter: CodeFilter, test: Callable[[Any], bool] | None
+) -> Callable[[Slots], list[Any]]:
+    """``[X: code ~ "Value Set"]``: resources that name the value set itself instead of one of its codes."""
+    wanted = code_filter.value_set
+    names = [e.name for e in code_filter.elements]
+
+    def retrieve(s: Slots) -> list[Any]:
+        found = []
+        for resource in s[0].by_type.get(resource_type) or ():
+            for name in names:
+                value = resource.get(name)
+                items = value if isinstance(value, list) else (value,)
+                if any(_names_value_set(item, wanted) for item in items):
+                    if test is None or test(resource):
+                        found.append(resource)
+                    break
+        s[slot] = found
+        return found
+
+    return retrieve
+
+
+def _names_value_set(item: Any, wanted: str | None) -> bool:
+    if not isinstance(item, dict):
+        return False
+    holders = [item, *(c for c in item.get("coding") or () if isinstance(c, dict))]
+    for holder in holders:
+        for extension in holder.get("extension") or ():
+            if isinstance(extension, dict) and extension.get("url") == NOT_DONE_VALUE_SET:
+                named = extension.get("valueCanonical") or extension.get("valueUri") or ""
+                if str(named).partition("|")[0] == wanted:
+                    return True
+    return False
