@@ -45,7 +45,10 @@ def structure_key(node: Element) -> Hashable:
 
 def same_shape(left: Element, right: Element) -> bool:
     """True where both nodes say the same thing, be it in different places of the text."""
-    return left is right or structure_key(left) == structure_key(right)
+    if left is right:
+        return True
+    numbers = StructureNumbers()
+    return numbers.number(left) == numbers.number(right)
 
 
 class StructureNumbers:
@@ -60,12 +63,25 @@ class StructureNumbers:
 
     def number(self, node: Element) -> int:
         """The number of a node's shape."""
+        known = self._number_of_node
+        if node in known:
+            return known[node]
+        # Long chains of operators are deep trees: number those below first instead of recursing into them.
+        below, pending = [], [node]
+        while pending:
+            current = pending.pop()
+            if current not in known:
+                below.append(current)
+                pending.extend(children(current))
+        for current in reversed(below):
+            key = tuple(_parts(current, self._number_of))
+            known[current] = self._number_of_key.setdefault(key, len(self._number_of_key))
+        return known[node]
+
+    def _number_of(self, node: Element) -> int:
+        # Only type specifiers are not numbered yet when a node asks for what is below it.
         number = self._number_of_node.get(node)
-        if number is None:
-            key = tuple(_parts(node, self.number))
-            number = self._number_of_key.setdefault(key, len(self._number_of_key))
-            self._number_of_node[node] = number
-        return number
+        return self.number(node) if number is None else number
 
 
 def _parts(node: Element, key_of: Callable[[Element], Hashable]) -> Iterator[Hashable]:

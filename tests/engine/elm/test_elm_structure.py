@@ -78,3 +78,16 @@ def test_numbers_agree_with_keys(official_elm):
     assert all(len(keys) == 1 for keys in by_number.values())
     assert all(len(found) == 1 for found in by_key.values())
     assert len(by_key) < sum(1 for _ in elm.walk(elm.read_library(data)))
+
+
+def test_a_chain_of_hundreds_of_operators_is_numbered():
+    def chain():
+        node = literal(1)
+        for n in range(2000):
+            node = elm.Add(operand=(node, literal(n)))
+        return node
+
+    numbers = elm.StructureNumbers()
+    assert numbers.number(chain()) == numbers.number(chain())
+    assert elm.same_shape(chain(), chain())
+    assert len(list(elm.walk(chain()))) == 4001
