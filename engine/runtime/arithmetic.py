@@ -212,11 +212,14 @@ def abs_(operand: Any) -> Any:
     """The absolute value; null where it cannot be represented (``Abs(minimum Integer)``)."""
     if operand is None:
         return None
-    if type(operand) is Quantity:
+    kind = type(operand)
+    if kind is Decimal:
+        return operand.copy_abs()
+    if kind is Quantity:
         return quantities.absolute(operand)
-    if type(operand) not in _NUMBERS:
+    if kind not in _WHOLE:
         raise _unfit("Abs", operand)
-    return negate(operand) if operand < 0 else operand if operand else operand * operand
+    return negate(operand) if operand < 0 else operand
 
 
 # --- rounding ---------------------------------------------------------------------------------------------
@@ -366,7 +369,7 @@ def _decimal_boundary(value: Decimal, digits: int | None, *, outwards: bool) -> 
     if not 0 <= digits <= PLACES:
         return None
     written = places(value)
-    shifted = CONTEXT.multiply(abs(value), Decimal(10**digits))
+    shifted = CONTEXT.multiply(value.copy_abs(), Decimal(10**digits))
     magnitude = _ceiling(shifted) if outwards and written > digits else _floor(shifted)
     if outwards and written < digits:
         magnitude += 10 ** (digits - written) - 1

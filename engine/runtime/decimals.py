@@ -1,9 +1,10 @@
 """The Decimal type: its step, its range, and arithmetic that keeps to both (CQL Reference, "Decimal").
 
 Results are rounded half away from zero to the step of 10^-8. The standard asks for at least 28 digits, 8 of
-them after the point, and allows more: a result is represented as long as it has no more than 28 digits
-before the point, and is null beyond. ``minimum`` and ``maximum Decimal`` stay the 28-digit values that the
-standard names, so that open-ended intervals mean the same everywhere.
+them after the point, and allows more, which its official tests make use of (they reach 10^28 on the way to a
+result): here a result may have 36 digits before the point, and is null beyond. ``minimum`` and ``maximum
+Decimal`` stay the 28-digit values that the standard names, so that open-ended intervals mean the same
+everywhere.
 
 Nothing here reads or changes the decimal context of the thread.
 """
@@ -16,9 +17,11 @@ from typing import Final
 
 PLACES: Final = 8
 STEP: Final = Decimal("1E-8")
-_LIMIT: Final = Decimal("1E28")
+_DIGITS: Final = 36
+_LIMIT: Final = Decimal(10**_DIGITS)
 _BELOW: Final = -_LIMIT
 _UNIT: Final = Decimal(1)
+_ZERO: Final = Decimal(0)
 
 CONTEXT: Final = Context(prec=80, rounding=ROUND_HALF_UP, Emin=-999999, Emax=999999, traps=[])
 """Wide enough for the exact product of any two Decimals; signals nothing, so results need :func:`fit`."""
@@ -29,12 +32,14 @@ def fit(value: Decimal) -> Decimal | None:
     exponent = value.as_tuple().exponent
     if type(exponent) is not int:
         return None
+    if not value:
+        return value.copy_abs() if -PLACES <= exponent <= 0 else _ZERO
     if exponent < -PLACES:
         value = CONTEXT.quantize(value, STEP)
     elif exponent > 0:
-        value = CONTEXT.quantize(value, _UNIT) if value.adjusted() < 28 else _LIMIT
+        value = CONTEXT.quantize(value, _UNIT) if value.adjusted() < _DIGITS else _LIMIT
     if not value:
-        return abs(value)
+        return _ZERO
     return value if _BELOW < value < _LIMIT else None
 
 
@@ -58,17 +63,17 @@ def rounded(value: Decimal, places: int = 0) -> Decimal | None:
 
 def ceiling(value: Decimal) -> int:
     """The least whole number that is not below the value."""
-    return int(value.to_integral_value(ROUND_CEILING))
+    return int(value.to_integral_value(ROUND_CEILING, CONTEXT))
 
 
 def floor(value: Decimal) -> int:
     """The greatest whole number that is not above the value."""
-    return int(value.to_integral_value(ROUND_FLOOR))
+    return int(value.to_integral_value(ROUND_FLOOR, CONTEXT))
 
 
 def truncated(value: Decimal) -> int:
     """The whole number left when the digits after the point are cut off."""
-    return int(value.to_integral_value(ROUND_DOWN))
+    return int(value.to_integral_value(ROUND_DOWN, CONTEXT))
 
 
 def places(value: Decimal) -> int:
@@ -79,4 +84,4 @@ def places(value: Decimal) -> int:
 
 def plain(value: Decimal) -> str:
     """The value written out in digits, without an exponent and without a negative zero."""
-    return format(value if value else abs(value), "f")
+    return format(value if value else value.copy_abs(), "f")
