@@ -11,6 +11,7 @@ which keeps every operation linear in the size of its lists.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 Members = list[Any]
@@ -45,6 +46,9 @@ def distinct(elements: Sequence[Any]) -> Members:
     """The elements in order, without nulls and without a second copy of any."""
     if len(elements) == 1:
         return [] if elements[0] is None else [elements[0]]
+    ids = {element.get("id") for element in elements if type(element) is dict}
+    if len(ids) == len(elements) and None not in ids:
+        return list(elements)
     seen = MemberIndex(())
     kept: Members = []
     for element in elements:
@@ -58,6 +62,8 @@ def intersect(base: Members, elements: Sequence[Any]) -> Members:
     """The members of ``base``, in its order, that are among ``elements``."""
     if not base or not elements:
         return []
+    if len(base) == len(elements) and all(map(is_, base, elements)):
+        return base
     index = MemberIndex(elements)
     return [member for member in base if member in index]
 
@@ -66,6 +72,8 @@ def minus(base: Members, elements: Sequence[Any]) -> Members:
     """The members of ``base``, in its order, that are not among ``elements``."""
     if not base or not elements:
         return base
+    if len(base) == len(elements) and all(map(is_, base, elements)):
+        return []
     index = MemberIndex(elements)
     return [member for member in base if member not in index]
 

@@ -24,7 +24,7 @@ costs one definition.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from measurewise.engine.errors import EvaluationError
 from measurewise.engine.measure.aggregates import observed
@@ -38,8 +38,17 @@ from measurewise.engine.measure.definition import (
 )
 from measurewise.engine.measure.definitions import Definitions
 from measurewise.engine.measure.membership import Members, distinct, intersect, minus
-from measurewise.engine.measure.results import GroupResult, Observed, PatientResult, reference_of
+from measurewise.engine.measure.results import (
+    GroupResult,
+    Observed,
+    PatientResult,
+    StratumResult,
+    reference_of,
+)
 from measurewise.engine.measure.stratifiers import evaluate_stratifier
+
+_NO_MEMBERS: Final[Members] = []
+_THE_PATIENT: Final[Members] = [True]
 
 
 class Evaluator:
@@ -49,7 +58,7 @@ class Evaluator:
     that a summary does not need.
     """
 
-    __slots__ = ("_evaluated_resources", "_groups", "_supplemental_data", "measure")
+    __slots__ = ("_canonical", "_evaluated_resources", "_groups", "_supplemental_data", "measure")
 
     def __init__(
         self,
@@ -59,6 +68,7 @@ class Evaluator:
         evaluated_resources: bool = False,
     ) -> None:
         self.measure = measure
+        self._canonical = measure.canonical
         self._groups = [
             GroupEvaluator(group, measure.library, f"Measure {measure.name}, group {group.id or number}")
             for number, group in enumerate(measure.groups, 1)
@@ -71,17 +81,21 @@ class Evaluator:
 
         Raises :class:`EvaluationError` where a criterion's value is not what the population basis asks for.
         """
-        groups = tuple(evaluator(definitions) for evaluator in self._groups)
-        library = self.measure.library
-        supplemental = tuple(
-            definitions.value(item.criteria.library or library, item.criteria.name)
-            for item in self._supplemental_data
-        )
+        groups = tuple([evaluator(definitions) for evaluator in self._groups])
+        supplemental: tuple[Any, ...] = ()
+        if self._supplemental_data:
+            library = self.measure.library
+            supplemental = tuple(
+                [
+                    definitions.value(item.criteria.library or library, item.criteria.name)
+                    for item in self._supplemental_data
+                ]
+            )
         references: tuple[str, ...] = ()
         if self._evaluated_resources:
             named = (reference_of(resource) for resource in definitions.evaluated_resources())
             references = tuple(dict.fromkeys(name for name in named if name is not None))
-        return PatientResult(self.measure.canonical, subject, groups, supplemental, references)
+        return PatientResult(self._canonical, subject, groups, supplemental, references)
 
 
 def evaluate_patient(
@@ -135,26 +149,34 @@ class GroupEvaluator:
 
     def __call__(self, definitions: Definitions) -> GroupResult:
         """The patient's counts, members, observations and strata in this group."""
-        units: list[Members] = [[] for _ in self._criteria]
+        units: list[Members] = [_NO_MEMBERS] * len(self._criteria)
         anybody = False
         for index in self._initial:
-            units[index] = self._units(definitions, index)
-            anybody = anybody or bool(units[index])
+            units[index] = found = self._units(definitions, index)
+            if found:
+                anybody = True
         if not anybody:
             return self._nobody
-        included = self._run(definitions, units) if self._run is not None else units
-        observations = tuple(
-            self._observe(definitions, observation, included[observation.source])
-            for observation in self.group.observations
-        )
+        included = units if self._run is None else self._run(definitions, units)
+        group = self.group
+        observations: tuple[tuple[Observed, ...], ...] = ()
+        if group.observations:
+            observations = tuple(
+                [self._observe(definitions, item, included[item.source]) for item in group.observations]
+            )
+        strata: tuple[tuple[StratumResult, ...], ...] = ()
+        if group.stratifiers:
+            strata = tuple(
+                [
+                    evaluate_stratifier(item, group, definitions, self._library, units, observations)
+                    for item in group.stratifiers
+                ]
+            )
         return GroupResult(
-            counts=tuple([len(members) for members in units]),
-            members=() if self._boolean else tuple([tuple(members) for members in units]),
-            observations=observations,
-            strata=tuple(
-                evaluate_stratifier(stratifier, self.group, definitions, self._library, units, observations)
-                for stratifier in self.group.stratifiers
-            ),
+            tuple([len(members) for members in units]),
+            () if self._boolean else tuple([tuple(members) for members in units]),
+            observations,
+            strata,
         )
 
     def _proportion(self, definitions: Definitions, units: list[Members]) -> list[Members]:
@@ -205,10 +227,9 @@ class GroupEvaluator:
         """The members of ``base`` that meet the population's criterion, also noted in ``units``."""
         index = self._at[code]
         if index is None or not base:
-            return []
+            return _NO_MEMBERS
         found = self._units(definitions, index)
-        result = found if self._boolean else intersect(base, found)
-        units[index] = result
+        units[index] = result = found if self._boolean else intersect(base, found)
         return result
 
     def _units(self, definitions: Definitions, index: int) -> Members:
@@ -222,16 +243,16 @@ class GroupEvaluator:
         value = definitions.value(criteria.library or self._library, criteria.name)
         if self._boolean:
             if value is True:
-                return [True]
+                return _THE_PATIENT
             if value is False or value is None:
-                return []
+                return _NO_MEMBERS
             raise EvaluationError(
                 f"{criteria.name!r} yielded a {type(value).__name__}, and the population basis is boolean.",
                 where=self._where,
                 mend="Set cqfm-populationBasis to the type the criteria return, or return a Boolean.",
             )
         if value is None:
-            return []
+            return _NO_MEMBERS
         if type(value) is list:
             return distinct(value)
         if type(value) is bool:

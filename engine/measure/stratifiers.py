@@ -40,6 +40,8 @@ def evaluate_stratifier(
 
     ``units`` is aligned with ``group.populations``; on a boolean basis each is ``[True]`` or ``[]``.
     """
+    if group.basis == "boolean":
+        return _patient_strata(stratifier, group, definitions, library, units, observations)
     everyone = distinct(
         [
             member
@@ -49,12 +51,7 @@ def evaluate_stratifier(
         ]
     )
     valuers = [
-        _valuer(
-            everyone if group.basis != "boolean" else None,
-            definitions,
-            component.criteria.library or library,
-            component.criteria.name,
-        )
+        _valuer(everyone, definitions, component.criteria.library or library, component.criteria.name)
         for component in stratifier.components
     ]
     strata: dict[_Values, Members] = {}
@@ -72,6 +69,34 @@ def applies(stratifier: Stratifier, code: PopulationCode) -> bool:
     return not stratifier.applies_to or code in stratifier.applies_to
 
 
+def _patient_strata(
+    stratifier: Stratifier,
+    group: Group,
+    definitions: Definitions,
+    library: str,
+    units: list[Members],
+    observations: tuple[tuple[Observed, ...], ...],
+) -> tuple[StratumResult, ...]:
+    """The strata on a boolean basis: the patient is in all of them, with everything that was counted."""
+    of_components: list[_Values] = []
+    for component in stratifier.components:
+        home, name = component.criteria.library or library, component.criteria.name
+        known = definitions.has(home, name)
+        of_components.append(
+            _values(definitions.value(home, name) if known else definitions.call(home, name))
+        )
+    counts = tuple(
+        [
+            len(members) if applies(stratifier, population.code) else None
+            for population, members in zip(group.populations, units, strict=True)
+        ]
+    )
+    seen = _observations_within(stratifier, group, None, observations) if observations else ()
+    if len(of_components) == 1 and len(of_components[0]) == 1:
+        return (StratumResult(of_components[0], counts, seen),)
+    return tuple(StratumResult(values, counts, seen) for values in sorted(product(*of_components)))
+
+
 def _stratum(
     stratifier: Stratifier,
     group: Group,
@@ -81,41 +106,42 @@ def _stratum(
     observations: tuple[tuple[Observed, ...], ...],
 ) -> StratumResult:
     index = MemberIndex(members)
-    boolean = group.basis == "boolean"
     return StratumResult(
         values=values,
         counts=tuple(
             [
-                sum(1 for member in of_population if member in index)
+                sum([member in index for member in of_population])
                 if applies(stratifier, population.code)
                 else None
                 for population, of_population in zip(group.populations, units, strict=True)
             ]
         ),
-        observations=tuple(
-            tuple(item for item in seen if boolean or item.member in index)
-            if applies(stratifier, PopulationCode.MEASURE_OBSERVATION)
-            or applies(stratifier, group.populations[observation.source].code)
-            else ()
-            for observation, seen in zip(group.observations, observations, strict=True)
-        ),
+        observations=_observations_within(stratifier, group, index, observations),
     )
 
 
-def _valuer(
-    members: Members | None, definitions: Definitions, library: str, name: str
-) -> Callable[[Any], _Values]:
-    """A function from a member to the values that one component of the stratifier has for it.
+def _observations_within(
+    stratifier: Stratifier,
+    group: Group,
+    index: MemberIndex | None,
+    observations: tuple[tuple[Observed, ...], ...],
+) -> tuple[tuple[Observed, ...], ...]:
+    """The observations of a stratum's members (all of them for None), where the stratifier applies."""
+    return tuple(
+        tuple(item for item in seen if index is None or item.member in index)
+        if applies(stratifier, PopulationCode.MEASURE_OBSERVATION)
+        or applies(stratifier, group.populations[observation.source].code)
+        else ()
+        for observation, seen in zip(group.observations, observations, strict=True)
+    )
 
-    ``members`` are the patient's members on a resource basis, None on a boolean one.
-    """
+
+def _valuer(members: Members, definitions: Definitions, library: str, name: str) -> Callable[[Any], _Values]:
+    """A function from a member to the values that one component of the stratifier has for it."""
     if not definitions.has(library, name):
-        if members is None:
-            constant = _values(definitions.call(library, name))
-            return lambda _: constant
         return lambda member: _values(definitions.call(library, name, member))
     value = definitions.value(library, name)
-    if members is not None and type(value) is list and _are_like(value, members):
+    if type(value) is list and _are_like(value, members):
         index = MemberIndex(value)
         return lambda member: (TRUE,) if member in index else (FALSE,)
     fixed = _values(value)
