@@ -46,8 +46,8 @@ def distinct(elements: Sequence[Any]) -> Members:
     """The elements in order, without nulls and without a second copy of any."""
     if len(elements) == 1:
         return [] if elements[0] is None else [elements[0]]
-    ids = {element.get("id") for element in elements if type(element) is dict}
-    if len(ids) == len(elements) and None not in ids:
+    ids = {name for element in elements if type(element) is dict and type(name := element.get("id")) is str}
+    if len(ids) == len(elements):
         return list(elements)
     seen = MemberIndex(())
     kept: Members = []
@@ -80,7 +80,8 @@ def minus(base: Members, elements: Sequence[Any]) -> Members:
 
 def _bucket(element: Any) -> Any:
     if isinstance(element, dict):
-        return element.get("resourceType"), element.get("id"), len(element)
+        name = element.get("id")
+        return name if type(name) is str else None, len(element)
     if isinstance(element, list):
         return len(element)
     return element

@@ -153,6 +153,11 @@ def test_copies_of_one_resource_are_one_member_and_two_resources_of_one_id_are_t
     assert found.counts == (2, 2, 1, 1, 1, 0)
 
 
+def test_members_without_a_usable_id_are_told_apart_by_what_they_hold() -> None:
+    odd = [{**A, "id": ["a"]}, {**A, "id": ["a"]}, {"resourceType": "Encounter"}]
+    assert counts(EPISODES, **given_all(odd, Denominator_Exclusion=odd[:1])) == (2, 2, 1, 1, 1, 0)
+
+
 def test_a_basis_may_be_a_data_type() -> None:
     definition = read_measure(measure(group("cohort", population("initial-population"), basis="string")))
     assert counts(definition, Initial_Population=["x", "y", "x"]) == (2,)
