@@ -49,6 +49,7 @@ class Definition:
     type: DataType
     nullable: bool = True
     two_valued: bool = False
+    solid: bool = False
     is_patient: bool = False
 
 
@@ -60,6 +61,7 @@ class Variant:
     operands: tuple[DataType, ...]
     type: DataType
     nullable: bool = True
+    solid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Assembly:
         self.parameters: dict[tuple[Unit, str], Parameter] = {}
         self.slots = FIRST_SLOT
         self._open: list[tuple[Unit, str]] = []
-        self._variants: dict[tuple[int, tuple[DataType, ...]], Variant] = {}
+        self._variants: dict[tuple[int, tuple[DataType, ...], tuple[bool, ...]], Variant] = {}
         self._named: dict[str, Term] = {}
         self._keys: dict[int, Any] = {}
         self._readers: dict[tuple[Any, ...], tuple[str, DataType] | None] = {}
@@ -147,7 +149,7 @@ class Assembly:
         emitter.w.emit("return v")
         self._open.pop()
         self._function(f"def {function}(s):", f"{unit.name}.{name}", emitter)
-        found = Definition(function, slot, term.type, term.nullable, term.two_valued)
+        found = Definition(function, slot, term.type, term.nullable, term.two_valued, term.solid)
         self.definitions[unit, name] = found
         return found
 
@@ -178,12 +180,20 @@ class Assembly:
             declared = self._operand_type(operand)
             narrower = self.shapes.is_open(declared) and not self.shapes.is_open(argument.type)
             kinds.append(argument.type if narrower and not _vague(argument.type) else declared)
-        variant = self.variant(unit, source, tuple(kinds))
+        solid = tuple(a.solid for a in arguments)
+        variant = self.variant(unit, source, tuple(kinds), solid)
         return variant, [self.shapes.coerce(a, k) for a, k in zip(arguments, variant.operands, strict=True)]
 
-    def variant(self, unit: Unit, source: elm.FunctionDef, kinds: tuple[DataType, ...]) -> Variant:
-        """A function compiled for operands of these types."""
-        found = self._variants.get((id(source), kinds))
+    def variant(
+        self,
+        unit: Unit,
+        source: elm.FunctionDef,
+        kinds: tuple[DataType, ...],
+        solid: tuple[bool, ...] = (),
+    ) -> Variant:
+        """A function compiled for operands of these types; ``solid`` tells which are lists without nulls."""
+        solid = solid or (False,) * len(kinds)
+        found = self._variants.get((id(source), kinds, solid))
         if found is not None:
             return found
         where = f"library {unit.label}, function '{source.name}'"
@@ -191,20 +201,20 @@ class Assembly:
         name = f"f{self._function_count}_{_identifier(source.name)}"
         declared = self.shapes.declared(source)
         variant = Variant(name, kinds, declared or ANY)
-        self._variants[id(source), kinds] = variant
+        self._variants[id(source), kinds, solid] = variant
         names = Names()
         arguments = []
         for number, (operand, kind) in enumerate(zip(source.operand, kinds, strict=True)):
             argument = f"a{number}_{_identifier(operand.name)}"
             arguments.append(argument)
-            names.operands[operand.name] = Term(argument, kind, atomic=True)
+            names.operands[operand.name] = Term(argument, kind, atomic=True, solid=solid[number])
         emitter = Emitter(self, unit, where, names)
         if source.expression is None or source.external:
             emitter.w.emit(f"raise external_function({unit.label!r}, {source.name!r})")
         else:
             term = self._settled(emitter.expr(source.expression), declared)
             emitter.w.emit(f"return {term.text}")
-            variant.type, variant.nullable = term.type, term.nullable
+            variant.type, variant.nullable, variant.solid = term.type, term.nullable, term.solid
         header = f"def {name}({', '.join(['s', *arguments])}):"
         listed = ", ".join(map(str, kinds))
         self._function(header, f"{unit.name}.{source.name}({listed})", emitter)

@@ -1,6 +1,6 @@
 """Programs and runs: from libraries to the value of a definition for one patient.
 
->>> program = compile_program(libraries, [("MyMeasure", None)])        # once
+>>> program = compile_program(libraries, {("MyMeasure", None): None})   # once
 >>> run = program.bind({"Measurement Period": period}, value_sets)      # once a period
 >>> run.patient(record).value("MyMeasure", "Initial Population")        # once a patient
 """
@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -21,7 +21,7 @@ from measurewise.engine.compiler.runtime_names import NAMES, U, date_filter
 from measurewise.engine.errors import NotFoundError
 from measurewise.engine.models.model import Model
 from measurewise.engine.record.record import Record
-from measurewise.engine.runtime.fhir import datetime_reader, period_reader
+from measurewise.engine.runtime.fhir import boxed_value_reader, datetime_reader, period_reader
 from measurewise.engine.runtime.messages import MessageSink
 from measurewise.engine.runtime.temporal import DateTime
 
@@ -100,6 +100,7 @@ class Run:
             MESSAGES=messages,
             VALUE_SETS=terminology,
             read_datetime=read_datetime,
+            boxed_value=boxed_value_reader(read_datetime),
             read_period=period_reader(read_datetime, True),
             read_closed_period=period_reader(read_datetime, False),
         )
@@ -128,12 +129,13 @@ class Run:
             for key, (slot, function) in tables.definitions.items()
         }
         self._by_name: dict[tuple[str, str], tuple[int, Any]] = {}
-        for (library, _version, name), entry in self._entries.items():
+        for (library, version, name), entry in self._entries.items():
             self._by_name[library, name] = entry
-        self._functions = {
-            (library, name, arity): names[function]
-            for (library, _version, name, arity), function in tables.functions.items()
-        }
+            self._by_name[f"{library}|{version}", name] = entry
+        self._functions: dict[tuple[str, str, int], Any] = {}
+        for (library, version, name, arity), function in tables.functions.items():
+            self._functions[library, name, arity] = names[function]
+            self._functions[f"{library}|{version}", name, arity] = names[function]
 
     def patient(self, record: Record) -> PatientEvaluation:
         """The lazily evaluated definitions of one patient."""
@@ -159,7 +161,10 @@ class PatientEvaluation:
         slots[1] = record.patient
 
     def value(self, library: str, name: str) -> Any:
-        """The value of a definition. Raises NotFoundError, or EvaluationError as the CQL does."""
+        """The value of a definition of the library ``Name`` (or ``Name|version``).
+
+        Raises NotFoundError, or EvaluationError as the CQL does.
+        """
         slot, function = self._run.entry(library, name)
         value = self.slots[slot]
         return function(self.slots) if value is U else value
@@ -192,21 +197,20 @@ class PatientEvaluation:
 
 def compile_program(
     libraries: Iterable[elm.Library],
-    roots: Sequence[tuple[str, str | None]],
+    roots: Mapping[tuple[str, str | None], Iterable[str] | None],
     *,
-    definitions: Iterable[str] | None = None,
     model: Model | None = None,
 ) -> Program:
     """Compile what some libraries define, with all they reach.
 
-    ``libraries`` is a closed set (every include is in it); ``roots`` names those whose definitions can be asked
-    for. With ``definitions`` only expressions and functions of these names are entries. Raises ContentError
-    naming library, definition and place for what cannot be compiled.
+    ``libraries`` is a closed set (every include is in it). ``roots`` maps name and version of each library whose
+    definitions will be asked for to the names of these expressions and functions; None stands for all. Raises
+    ContentError naming library, definition and place for what cannot be compiled.
     """
     assembly = Assembly(libraries, model)
-    wanted = None if definitions is None else set(definitions)
     functions: dict[tuple[str, str | None, str, int], str] = {}
-    for name, version in roots:
+    for (name, version), definitions in roots.items():
+        wanted = None if definitions is None else set(definitions)
         unit = assembly.unit(name, version)
         for definition in unit.definition_names():
             if wanted is None or definition in wanted:

@@ -146,7 +146,7 @@ class Shapes:
         text = self._coerced(term.text, source, to, term.nullable, term.atomic)
         if text == term.text:
             return replace(term, type=to)
-        return Term(text, to, nullable=term.nullable)
+        return Term(text, to, nullable=term.nullable, solid=term.solid)
 
     def _coerced(self, text: str, source: DataType, to: DataType, nullable: bool, atomic: bool) -> str:
         if self.is_open(to):

@@ -162,6 +162,28 @@ def period_reader(
     return read_period
 
 
+def boxed_value_reader(read_datetime: Callable[[Json], DateTime | None]) -> Callable[[Any], Any]:
+    """A reader of ``value`` on a FHIR element whose type only the box tells."""
+    readers: dict[str, Callable[[Json], Any]] = {
+        "dateTime": read_datetime,
+        "instant": read_datetime,
+        "date": read_date,
+        "time": read_time,
+        "decimal": read_decimal,
+    }
+
+    def boxed_value(value: Any) -> Any:
+        if type(value) is not Boxed:
+            return dynamic_property(value, "value")
+        inner = value.value
+        if isinstance(inner, dict):
+            found = inner.get("value")
+            return read_decimal(found) if type(found) is int else found
+        return readers.get(value.type, lambda x: x)(inner)
+
+    return boxed_value
+
+
 # ------------------------------------------------------------------------------ codes
 
 

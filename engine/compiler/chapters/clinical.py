@@ -23,18 +23,18 @@ def retrieve(em: Emitter, node: elm.Retrieve) -> Term:
     code_filter, later = _code_filter(em, node, kind)
     slot, function = em.assembly.retrieve(Retrieval(kind.name, node.template_id, code_filter))
     text = f"(e{slot} if (e{slot} := s[{slot}]) is not U else {function}(s))"
-    term = Term(text, listed, nullable=False)
+    term = Term(text, listed, nullable=False, solid=True)
     if later is not None:
-        term = Term(f"with_codes({term.text}, {node.code_property!r}, {later.text})", listed, nullable=False)
+        term = Term(f"with_codes({term.text}, {node.code_property!r}, {later.text})", listed, nullable=False, solid=True)
     if node.id is not None:
-        term = Term(f"with_id({term.text}, {em.expr(node.id).text})", listed, nullable=False)
+        term = Term(f"with_id({term.text}, {em.expr(node.id).text})", listed, nullable=False, solid=True)
     if node.context is not None:
         related = em.expr(node.context)
         relations = em.assembly.context_paths(kind)
-        term = Term(f"related_to({term.text}, {related.text}, {relations!r})", listed, nullable=False)
+        term = Term(f"related_to({term.text}, {related.text}, {relations!r})", listed, nullable=False, solid=True)
     for path, value in _date_filters(node):
         dates = em.expr(value)
-        term = Term(f"with_dates({term.text}, {path!r}, {dates.text}, ZONE)", listed, nullable=False)
+        term = Term(f"with_dates({term.text}, {path!r}, {dates.text}, ZONE)", listed, nullable=False, solid=True)
     return term
 
 

@@ -178,7 +178,7 @@ def _member(
         kind_found = _merged(em, found)
     primitive = em.shapes.primitive(kind_found)
     origin2 = PrimitiveElement(value.text, nullable, name) if primitive is not None else None
-    return Term(text, kind_found, origin=origin2)
+    return Term(text, kind_found, origin=origin2, solid=isinstance(kind_found, ListType))
 
 
 def _merged(em: Emitter, found: ChoiceType) -> DataType:
@@ -202,6 +202,8 @@ def _of_choice(em: Emitter, term: Term, name: str, declared: DataType | None) ->
             kinds.append(probe.type)
     kind: DataType = choice_of(*kinds) if kinds else (declared or ANY)
     value = em.w.atom(term)
+    if name == "value":
+        return Term(f"boxed_value({value.text})", kind)
     if not em.shapes.is_open(kind) and em.shapes.is_element(kind):
         return Term(f"dynamic_property({value.text}, {name!r})", kind)
     if kinds and all(isinstance(m, IntervalType) for m in members if _has(em, m, name)):

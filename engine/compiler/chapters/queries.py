@@ -79,7 +79,7 @@ def _query(em: Emitter, node: elm.Query) -> Term:
         em.w.emit(f"{result} = distinct({result})")
     if node.sort is not None:
         sort_rows(em, result, found[0], node.sort.by)
-    return Term(result, kind, atomic=True, nullable=False)
+    return Term(result, kind, atomic=True, nullable=False, solid=em.w.is_nonnull(found[0]))
 
 
 def _concept_list(em: Emitter, node: elm.Query) -> Term | None:
@@ -122,8 +122,7 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
                 if early and loops:
                     stack.callback(_leave, em, early)
                 stack.enter_context(em.w.block(f"for {alias} in {listed}"))
-                solid = em.shapes.is_fhir(element)
-                names.aliases[source.alias] = Term(alias, element, atomic=True, nullable=not solid)
+                names.aliases[source.alias] = Term(alias, element, atomic=True, nullable=not term.solid)
                 loops += 1
                 ends.append(loops)
             else:
@@ -173,8 +172,7 @@ def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
             alias = em.w.fresh(_identifier(relation.alias))
             listed = source.text if em.w.is_nonnull(source) else f"({source.text} or ())"
             with em.w.block(f"for {alias} in {listed}"):
-                solid = em.shapes.is_fhir(element)
-                names.aliases[relation.alias] = Term(alias, element, atomic=True, nullable=not solid)
+                names.aliases[relation.alias] = Term(alias, element, atomic=True, nullable=not source.solid)
                 with em.w.block(f"if {em.truth(relation.such_that)}"):
                     em.w.emit(f"{flag} = True")
                     em.w.emit("break")
@@ -256,7 +254,7 @@ def sort(em: Emitter, node: elm.Sort) -> Term:
     variable = em.w.variable("r", source.text)
     element = source.type.element if isinstance(source.type, ListType) else ANY
     sort_rows(em, variable, Term("x", element), node.by)
-    return Term(variable, source.type, atomic=True, nullable=source.nullable)
+    return Term(variable, source.type, atomic=True, nullable=source.nullable, solid=source.solid)
 
 
 # ------------------------------------------------------------------------ exists
@@ -298,7 +296,7 @@ def _some(em: Emitter, node: elm.Expression) -> str:
     term = em.expr(node)
     if not isinstance(term.type, ListType):
         return f"({term.text} is not None)" if term.type != ANY else f"exists({term.text})"
-    if em.shapes.is_fhir(term.type.element):
+    if term.solid:
         return f"bool({term.text})"
     return f"exists({term.text})"
 
@@ -327,7 +325,7 @@ def singleton_from(em: Emitter, node: elm.SingletonFrom) -> Term:
 def distinct(em: Emitter, node: elm.Distinct) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#distinct"""
     term = em.expr(node.operand)
-    return Term(f"distinct({term.text})", term.type, nullable=term.nullable)
+    return Term(f"distinct({term.text})", term.type, nullable=term.nullable, solid=term.solid)
 
 
 @emits(elm.Flatten)
@@ -344,7 +342,7 @@ def flatten(em: Emitter, node: elm.Flatten) -> Term:
 def count(em: Emitter, node: elm.Count) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#count"""
     term = em.expr(node.source)
-    if node.path is None and isinstance(term.type, ListType) and em.shapes.is_fhir(term.type.element):
+    if node.path is None and term.solid:
         text = term.text if not term.nullable else f"({term.text} or ())"
         return Term(f"len({text})", INTEGER, nullable=False)
     return Term(f"count({_pathed(em, term, node.path)})", INTEGER, nullable=False)
@@ -428,7 +426,7 @@ def filter_(em: Emitter, node: elm.Filter) -> Term:
     with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
         with em.w.block(f"if {em.truth(node.condition)}"):
             em.w.emit(f"{result}.append({item})")
-    return Term(f"({result} if {source.text} is not None else None)", source.type)
+    return Term(f"({result} if {source.text} is not None else None)", source.type, solid=source.solid)
 
 
 @emits(elm.ForEach)

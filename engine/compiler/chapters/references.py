@@ -21,7 +21,9 @@ def expression_ref(em: Emitter, node: elm.ExpressionRef) -> Term:
         return Term("s[1]", found.type, atomic=True, nullable=False)
     slot = found.slot
     text = f"(e{slot} if (e{slot} := s[{slot}]) is not U else {found.function}(s))"
-    return Term(text, found.type, nullable=found.nullable, two_valued=found.two_valued)
+    return Term(
+        text, found.type, nullable=found.nullable, two_valued=found.two_valued, solid=found.solid
+    )
 
 
 @emits(elm.FunctionRef)
@@ -43,7 +45,9 @@ def call(em: Emitter, unit: object, node: elm.FunctionRef, arguments: list[Term]
     if known is not None:
         return known
     listed = "".join(f", {a.text}" for a in coerced)
-    return Term(f"{variant.function}(s{listed})", variant.type, nullable=variant.nullable)
+    return Term(
+        f"{variant.function}(s{listed})", variant.type, nullable=variant.nullable, solid=variant.solid
+    )
 
 
 @emits(elm.ParameterRef)

@@ -192,7 +192,7 @@ def set_operator(em: Emitter, node: elm.NaryExpression) -> Term:
     listed = ", ".join(em.shapes.coerce(t, kind).text for t in terms)
     if isinstance(kind, ListType):
         if isinstance(node, elm.Union):
-            return Term(f"union_lists({listed})", kind, nullable=False)
+            return Term(f"union_lists({listed})", kind, nullable=False, solid=all(t.solid for t in terms))
         return Term(f"list_{names[type(node)]}({listed})", kind)
     if isinstance(kind, IntervalType):
         text = terms[0].text

@@ -1,0 +1,63 @@
+"""Measurement periods, as users write them and as CQL and reports need them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from measurewise.engine.errors import ContentError
+from measurewise.engine.runtime.datetime_parsing import parse_datetime
+from measurewise.engine.runtime.temporal import MILLISECOND, DateTime, compare
+from measurewise.engine.runtime.values import Interval
+
+_YEAR = re.compile(r"\d{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A measurement period: ``start`` and ``end`` as FHIR dates or dateTimes, both included."""
+
+    start: str
+    end: str
+
+    @classmethod
+    def parse(cls, text: str) -> Period:
+        """A year (``2026``) or two dates or dateTimes with a slash between (``2026-01-01/2026-12-31``).
+
+        Raises ContentError for anything else, and for an end before the start.
+        """
+        text = text.strip()
+        if _YEAR.fullmatch(text):
+            return cls(f"{text}-01-01", f"{text}-12-31")
+        start, slash, end = text.partition("/")
+        period = cls(start.strip(), end.strip())
+        if not slash:
+            raise ContentError(
+                f"'{text}' is no measurement period.", mend="Write 2026, or 2026-01-01/2026-12-31."
+            )
+        period.interval(0)
+        return period
+
+    def interval(self, zone: int) -> Interval:
+        """The CQL ``Interval<DateTime>`` from the first to the last millisecond (QM IG, "Measurement Period").
+
+        ``zone`` is the evaluation request's offset in minutes. Raises ContentError for what is no date.
+        """
+        start = DateTime(_moment(self.start, zone).lo, MILLISECOND, zone, zone)
+        end = DateTime(_moment(self.end, zone).hi, MILLISECOND, zone, zone)
+        order = compare(start, end)
+        if order is None or order > 0:
+            raise ContentError(
+                f"The measurement period ends ({self.end}) before it starts ({self.start}).",
+                mend="Write the earlier date first.",
+            )
+        return Interval(start, end, True, True, "DateTime")
+
+
+def _moment(text: str, zone: int) -> DateTime:
+    value = parse_datetime(text, zone)
+    if value is None:
+        raise ContentError(
+            f"'{text}' is no date.", where="measurement period", mend="Write a date such as 2026-01-01."
+        )
+    return value

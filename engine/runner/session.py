@@ -1,0 +1,215 @@
+"""Measures made ready to run: content in, results of one patient after another out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from measurewise.engine import elm
+from measurewise.engine.compiler.planner import ProfileMatching
+from measurewise.engine.compiler.program import PatientEvaluation, Program, Run, compile_program
+from measurewise.engine.content.content import Content, MeasureContent
+from measurewise.engine.content.notice import Notice
+from measurewise.engine.content.resolution import ResolvedLibrary, StalePolicy
+from measurewise.engine.content.value_set_use import missing_value_sets, value_set_uses
+from measurewise.engine.errors import ContentError
+from measurewise.engine.measure.criteria import resolve_criteria
+from measurewise.engine.measure.definition import Criteria, MeasureDefinition
+from measurewise.engine.measure.populations import Evaluator
+from measurewise.engine.measure.reading import read_measure
+from measurewise.engine.measure.results import PatientResult
+from measurewise.engine.record.profiles import Matching, profile_table
+from measurewise.engine.record.record import Record
+from measurewise.engine.runner.period import Period
+from measurewise.engine.runtime.datetime_parsing import parse_datetime
+from measurewise.engine.runtime.messages import MessageSink
+
+MissingPolicy = Literal["error", "empty"]
+
+
+class Engine:
+    """Content, and the settings under which its measures are prepared.
+
+    ``matching`` says how retrieves decide which resources a profile means; ``missing_valuesets`` whether a value
+    set that is used but not there is an error or empty with a notice; ``stale`` what becomes of ELM that is
+    older than its CQL (see ``resolve_libraries``).
+    """
+
+    def __init__(
+        self,
+        content: Content,
+        *,
+        matching: Matching = Matching.AUTO,
+        missing_valuesets: MissingPolicy = "error",
+        stale: StalePolicy = "error",
+    ) -> None:
+        self.content = content
+        self.matching = matching
+        self.missing_valuesets: MissingPolicy = missing_valuesets
+        self.stale: StalePolicy = stale
+        self.value_sets = content.value_set_index(missing=missing_valuesets)
+        self._programs: dict[tuple[str, ...], _Compiled] = {}
+
+    def prepare(
+        self,
+        *measures: str,
+        period: str | Period,
+        now: str | None = None,
+        zone: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+        supplemental_data: bool = False,
+        evaluated_resources: bool = False,
+        messages: MessageSink | None = None,
+    ) -> Prepared:
+        """Measures ready to run for one period; without names, all measures of the content.
+
+        ``measures`` are names, ids, canonical URLs or unambiguous beginnings (``CMS122``), each with
+        ``|version`` where wanted. ``now`` is the moment of the evaluation request (the end of the period when
+        not given, so that results can be repeated), ``zone`` its offset in minutes. ``parameters`` are CQL
+        values for parameters other than "Measurement Period". Raises NotFoundError and ContentError for
+        content that is not there or cannot be used.
+        """
+        found = [self.content.measure(m) for m in measures] if measures else list(self.content.measures)
+        if not found:
+            raise ContentError(
+                "There is no Measure in the content.", mend="Add a Measure resource with its libraries."
+            )
+        compiled = self._compiled(found)
+        asked = period if isinstance(period, Period) else Period.parse(period)
+        interval = asked.interval(zone)
+        moment = interval.high if now is None else parse_datetime(now, zone)
+        if moment is None:
+            raise ContentError(f"'{now}' is no date and time.", mend="Write 2026-12-31T12:00:00Z.")
+        run = compiled.program.bind(
+            {**(parameters or {}), "Measurement Period": interval},
+            self.value_sets,
+            _ProfilesAs(self.matching),
+            now=moment,
+            zone=zone,
+            messages=messages,
+        )
+        return Prepared(
+            compiled, run, asked, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources
+        )
+
+    def compiled(self, *measures: str) -> Program:
+        """The program of some measures (``measurewise compile --show`` prints its source)."""
+        return self._compiled([self.content.measure(m) for m in measures]).program
+
+    def _compiled(self, measures: list[MeasureContent]) -> _Compiled:
+        key = tuple(f"{m.url}|{m.version}|{m.id}" for m in measures)
+        known = self._programs.get(key)
+        if known is None:
+            known = self._programs[key] = self._compile(measures)
+        return known
+
+    def _compile(self, measures: list[MeasureContent]) -> _Compiled:
+        notices: list[Notice] = []
+        libraries: dict[tuple[str | None, str | None], elm.Library] = {}
+        roots: dict[tuple[str, str | None], set[str]] = {}
+        definitions: list[MeasureDefinition] = []
+        for content in measures:
+            closure = self.content.closure(content, stale=self.stale, notices=notices)
+            for resolved in closure:
+                tree = _tree(resolved)
+                libraries.setdefault((tree.identifier.id, tree.identifier.version), tree)
+            primary = _tree(closure[-1])
+            name, version = primary.identifier.id or "", primary.identifier.version
+            measure = resolve_criteria(
+                replace(read_measure(content.resource), library=name), {s.name for s in primary.statements}
+            )
+            wanted = {c.name for c in criteria_of(measure)}
+            uses = value_set_uses(closure, wanted)
+            notices += missing_value_sets(uses, self.value_sets, self.missing_valuesets)
+            roots.setdefault((name, version), set()).update(wanted)
+            definitions.append(replace(measure, library=f"{name}|{version}"))
+        program = compile_program(libraries.values(), roots)
+        return _Compiled(program, tuple(definitions), tuple(notices))
+
+
+class _Compiled:
+    def __init__(
+        self, program: Program, measures: tuple[MeasureDefinition, ...], notices: tuple[Notice, ...]
+    ) -> None:
+        self.program = program
+        self.measures = measures
+        self.notices = notices
+
+
+class Prepared:
+    """Measures bound to a period; evaluates any number of patients.
+
+    ``measures`` are the definitions in the order asked for; ``notices`` what was found on the way.
+    """
+
+    def __init__(
+        self,
+        compiled: _Compiled,
+        run: Run,
+        period: Period,
+        *,
+        supplemental_data: bool,
+        evaluated_resources: bool,
+    ) -> None:
+        self.program = compiled.program
+        self.measures = compiled.measures
+        self.notices = compiled.notices
+        self.run = run
+        self.period = period
+        self._evaluators = [
+            Evaluator(m, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources)
+            for m in compiled.measures
+        ]
+
+    def evaluate(self, record: Record) -> list[PatientResult]:
+        """The patient's result in each measure. Raises EvaluationError as the CQL does."""
+        definitions = self.run.patient(record)
+        subject = f"Patient/{record.patient.get('id')}"
+        return [evaluator(definitions, subject) for evaluator in self._evaluators]
+
+    def definitions(self, record: Record) -> PatientEvaluation:
+        """The patient's definitions, each evaluated when asked for."""
+        return self.run.patient(record)
+
+
+def criteria_of(measure: MeasureDefinition) -> Iterable[Criteria]:
+    """Every criterion of a measure: populations, observations, stratifiers, supplemental data."""
+    for group in measure.groups:
+        for population in group.populations:
+            if population.criteria is not None:
+                yield population.criteria
+        for observation in group.observations:
+            if observation.criteria is not None:
+                yield observation.criteria
+        for stratifier in group.stratifiers:
+            for component in stratifier.components:
+                yield component.criteria
+    for item in measure.supplemental_data:
+        yield item.criteria
+
+
+def _tree(library: ResolvedLibrary) -> elm.Library:
+    if library.tree is None:
+        raise ContentError(
+            "It has CQL but no ELM that can be used.",
+            where=str(library.content),
+            mend="Add the ELM that belongs to its CQL.",
+        )
+    return library.tree
+
+
+class _ProfilesAs(ProfileMatching):
+    """The profile table under one way of matching."""
+
+    def __init__(self, matching: Matching) -> None:
+        self._matching = matching
+
+    def predicate(self, template: str, resource_type: str) -> Callable[[Any], bool] | None:
+        """See ProfileMatching. A record has one Patient, whatever its labels say."""
+        if resource_type == "Patient":
+            return None
+        return profile_table().predicate(template, self._matching)
+
+
+__all__ = ["Engine", "Prepared", "criteria_of"]
