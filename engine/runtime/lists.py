@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 from measurewise.engine.errors import EvaluationError
-from measurewise.engine.runtime.comparison import equal
+from measurewise.engine.runtime.comparison import equal, equivalent
 from measurewise.engine.runtime.equality_keys import EXACT, equality_key
 from measurewise.engine.runtime.values import (
     Boxed,
@@ -221,6 +221,16 @@ def contains(source: list[Any] | None, element: Any) -> bool | None:
 def in_(element: Any, source: list[Any] | None) -> bool | None:
     """:func:`contains` with its operands turned round."""
     return contains(source, element)
+
+
+def equivalent_contains(source: list[Any] | None, element: Any) -> bool:
+    """Whether an element of the list is equivalent to the given one (CQL 2.0 "EquivalentContains")."""
+    return any(equivalent(candidate, element) for candidate in source or ())
+
+
+def equivalent_in(element: Any, source: list[Any] | None) -> bool:
+    """:func:`equivalent_contains` with its operands turned round."""
+    return equivalent_contains(source, element)
 
 
 def proper_contains(source: list[Any] | None, element: Any) -> bool | None:
