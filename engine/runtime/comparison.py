@@ -120,6 +120,8 @@ def _json_equal(left: dict[str, Any], right: dict[str, Any]) -> bool | None:
 
 
 def _code_equal(left: Code, right: Code) -> bool | None:
+    if left.code != right.code and left.code is not None and right.code is not None:
+        return False
     return _pairs_equal(
         (
             (left.code, right.code),

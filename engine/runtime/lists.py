@@ -350,7 +350,8 @@ class _Seen:
 
 
 def _in_bucket(bucket: list[Any], element: Any) -> bool:
-    if element is None or type(element) in EXACT:
+    kind = type(element)
+    if element is None or kind in EXACT or (kind is dict and bucket[0] is element):
         return True
     return any(equal(candidate, element) for candidate in bucket)
 
