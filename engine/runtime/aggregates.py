@@ -119,20 +119,11 @@ def _extreme(source: list[Any] | None, wanted: int, native: Callable[[list[Any]]
             doubtful = True
         elif order == wanted:
             best = value
-    if doubtful:
-        # A value once left open against a candidate may be settled by a later one, or unsettle it.
-        for value in values:
-            order = compare(best, value)
-            if order is None or order == -wanted:
-                return _by_exhaustion(values, wanted)
+    # An extreme that is known to be one displaces every candidate before it and none displaces it, so that
+    # only the last candidate can be it.
+    if doubtful and not all(compare(best, value) in (0, wanted) for value in values):
+        return None
     return best
-
-
-def _by_exhaustion(values: list[Any], wanted: int) -> Any:
-    for candidate in values:
-        if all(compare(candidate, other) in (0, wanted) for other in values):
-            return candidate
-    return None
 
 
 # --- statistics -------------------------------------------------------------------------------------------
