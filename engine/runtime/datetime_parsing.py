@@ -1,16 +1,15 @@
 """Reading Date, DateTime and Time from text: ISO 8601 as FHIR JSON and CQL's conversions from String use it.
 
-Reading dates is where evaluating a patient spends much of its time, so the two forms that records are full of
-(a whole day; a moment to the second or finer with an offset) go through ``fromisoformat`` and build their
-value without its constructor; everything else takes the regular expressions. Text that has been read before
-comes from a memo, which is emptied when it is full.
+Reading dates is where evaluating a patient spends much of its time. Of the two forms that records are full of
+(a whole day; a moment to the second or finer) the day and the time of day are remembered by themselves, as
+are whole texts, and the value is built without its constructor; everything else takes the regular
+expressions. The memos are emptied when they are full.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import date as _pydate
-from datetime import datetime as _pydatetime
 from typing import Final
 
 from measurewise.engine.runtime.temporal import (
@@ -33,6 +32,8 @@ _MEMO_SIZE: Final = 1 << 16
 
 _DATES: Final[dict[str, Date | None]] = {}
 _DATETIMES: Final[dict[int, dict[str, DateTime | None]]] = {}
+_DAYS: Final[dict[str, int]] = {}
+_CLOCKS: Final[dict[str, int]] = {}
 _OFFSETS: Final[dict[str, int]] = {"Z": 0, "+00:00": 0, "-00:00": 0}
 
 _TEXT: Final = re.compile(
@@ -40,6 +41,7 @@ _TEXT: Final = re.compile(
     r"(?:T(?:([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)?"
 )
 _CLOCK: Final = re.compile(r"T?([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?")
+_FRACTION: Final = re.compile(r"\.([0-9]+)")
 _OFFSET: Final = re.compile(r"[+-]([01][0-9]):([0-5][0-9])")
 
 MAX_OFFSET: Final = 14 * 60
@@ -100,49 +102,67 @@ def parse_time(text: str | None) -> Time | None:
 
 
 def _moment(text: str, zone: int) -> DateTime | None:
-    # The separators are looked at first because fromisoformat also reads week dates and basic forms.
-    if len(text) >= 19 and text[4] == text[7] == "-" and text[10] == "T" and text[13] == text[16] == ":":
-        offset: int | None
-        if text[-1] == "Z":
-            body, offset = text[:-1], 0
-        elif text[-6] in "+-":
-            suffix = text[-6:]
-            offset = _OFFSETS.get(suffix)
-            if offset is None:
-                offset = _offset(suffix)
-                if offset is None:
-                    return None
-            body = text[:-6]
-        else:
-            body, offset = text, None
-        length = len(body)
-        if length == 19 or (length == 23 and body[19] == "."):
-            try:
-                moment = _pydatetime.fromisoformat(body)
-            except ValueError:
+    if len(text) < 19 or text[10] != "T" or text[16] != ":":
+        return _partial(text, zone)
+    day = _DAYS.get(text[:10]) or _whole_day(text[:10])
+    clock = _CLOCKS.get(text[11:19])
+    if clock is None:
+        clock = _whole_clock(text[11:19])
+    if day is None or clock is None:
+        return None
+    local = day | clock
+    precision = SECOND
+    rest = text[19:]
+    if rest and rest[0] == ".":
+        precision = MILLISECOND
+        fraction, tail = rest[1:4], rest[4:]
+        if (tail and tail not in _OFFSETS) or not (fraction.isdecimal() and fraction.isascii()):
+            match = _FRACTION.match(rest)
+            if match is None:
                 return None
-            local = (
-                moment.year << 36
-                | moment.month << 32
-                | moment.day << 27
-                | moment.hour << 22
-                | moment.minute << 16
-                | moment.second << 10
-            )
-            value = DateTime.__new__(DateTime)
-            if length == 19:
-                value.precision = SECOND
-            else:
-                value.precision = MILLISECOND
-                local |= moment.microsecond // 1000
-            value.offset = offset
-            value.local = local
-            if offset is None or offset == zone:
-                value.lo = value.hi = local
-            else:
-                value.lo = value.hi = shifted(local, zone - offset)
-            return value
-    return _partial(text, zone)
+            fraction, tail = match[1][:3], rest[match.end() :]
+        local |= int(fraction.ljust(3, "0"))
+        rest = tail
+    offset = None
+    if rest:
+        offset = _OFFSETS.get(rest)
+        if offset is None:
+            offset = _offset(rest)
+            if offset is None:
+                return None
+    value = DateTime.__new__(DateTime)
+    value.precision = precision
+    value.offset = offset
+    value.local = local
+    if offset is None or offset == zone:
+        value.lo = value.hi = local
+    else:
+        value.lo = value.hi = shifted(local, zone - offset)
+    return value
+
+
+def _whole_day(text: str) -> int | None:
+    """The packed day of ``YYYY-MM-DD``, remembered; the separators because week dates are as long."""
+    if text[4] != "-" or text[7] != "-":
+        return None
+    try:
+        day = _pydate.fromisoformat(text)
+    except ValueError:
+        return None
+    if len(_DAYS) >= _MEMO_SIZE:
+        _DAYS.clear()
+    packed = _DAYS[text] = day.year << 36 | day.month << 32 | day.day << 27
+    return packed
+
+
+def _whole_clock(text: str) -> int | None:
+    """The packed time of ``hh:mm:ss``, remembered; there are 86,400."""
+    match = _CLOCK.fullmatch(text)
+    clock = None if match is None or match[3] is None else _clock(match, 1)
+    if clock is None:
+        return None
+    _CLOCKS[text] = clock[0]
+    return clock[0]
 
 
 def _partial(text: str, zone: int) -> DateTime | None:
@@ -169,14 +189,13 @@ def _partial(text: str, zone: int) -> DateTime | None:
 
 
 def _day(text: str) -> Date | None:
-    if len(text) == 10 and text[4] == text[7] == "-":
-        try:
-            day = _pydate.fromisoformat(text)
-        except ValueError:
+    if len(text) == 10:
+        local = _DAYS.get(text) or _whole_day(text)
+        if local is None:
             return None
         value = Date.__new__(Date)
         value.precision = DAY
-        value.local = value.lo = value.hi = day.year << 36 | day.month << 32 | day.day << 27
+        value.local = value.lo = value.hi = local
         return value
     match = _TEXT.fullmatch(text)
     if match is None:

@@ -112,8 +112,14 @@ def from_ms(ms: int) -> int:
     )
 
 
+_HOUR_AND_MINUTE: Final = 31 << 22 | 63 << 16
+
+
 def shifted(packed: int, minutes: int) -> int:
     """A packed moment moved by minutes; clamped to the least and greatest moment at the calendar's ends."""
+    total = (packed >> 22 & 31) * 60 + (packed >> 16 & 63) + minutes
+    if 0 <= total < 1440:
+        return packed & ~_HOUR_AND_MINUTE | total // 60 << 22 | total % 60 << 16
     try:
         return from_ms(to_ms(packed) + minutes * 60_000)
     except (OverflowError, ValueError):

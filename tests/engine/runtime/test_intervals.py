@@ -12,7 +12,16 @@ from measurewise.engine.errors import EvaluationError
 from measurewise.engine.runtime import intervals, timing
 from measurewise.engine.runtime.datetimes import parse_date, parse_datetime, parse_time
 from measurewise.engine.runtime.points import MAX_INTEGER
-from measurewise.engine.runtime.temporal import DAY, MAX_DATETIME, MILLISECOND, MONTH, SECOND, YEAR, compare
+from measurewise.engine.runtime.temporal import (
+    DAY,
+    HOUR,
+    MAX_DATETIME,
+    MILLISECOND,
+    MONTH,
+    SECOND,
+    YEAR,
+    compare,
+)
 from measurewise.engine.runtime.values import Interval, Long, Quantity
 
 WORLD = range(-1, 9)
@@ -210,7 +219,7 @@ def test_an_open_bound_is_the_neighbour_of_its_value() -> None:
     assert intervals.start(Interval(1, 5, False)) == 2
     assert intervals.end(Interval(Decimal("1.0"), Decimal("5.0"), True, False)) == Decimal("4.99999999")
     assert intervals.end(span("2014-01-01", "2015-01-01", True, False)) == moment("2014-12-31")
-    assert intervals.end(Interval(1, Quantity(Decimal(2), "g"), True, False)).value == Decimal("1.99999999")
+    assert intervals.end(Interval(grams("1"), grams("2"), True, False)) == grams("1.99999999")
 
 
 def test_an_interval_that_ends_before_it_starts_is_an_error() -> None:
@@ -381,6 +390,43 @@ def test_fast_and_general_paths_agree_on_whole_days(data: st.DataObject) -> None
     for relation in (timing.overlaps, timing.before, timing.meets, timing.starts, intervals.includes):
         assert relation(*by_number) == relation(*by_day)
         assert relation(*by_number) == relation(*by_day, DAY)
+
+
+texts = st.sampled_from(
+    [
+        "2024",
+        "2024-02",
+        "2024-02-10",
+        "2024-02-10T23",
+        "2024-02-10T23:30",
+        "2024-02-10T23:30:00",
+        "2024-02-10T23:30:00.000-05:00",
+        "2024-02-11T04:30:00.000Z",
+        "2024-02-11T00:00:00.000",
+        "2024-02-11",
+        "2024-03",
+    ]
+)
+precisions = st.sampled_from([None, YEAR, MONTH, DAY, HOUR, SECOND])
+
+
+@given(texts, texts, texts, texts, precisions)
+def test_interval_relations_are_the_comparisons_of_their_bounds(
+    a_low: str, a_high: str, b_low: str, b_high: str, precision: int | None
+) -> None:
+    a, b = span(a_low, a_high), span(b_low, b_high)
+
+    def on_or_before(x: Any, y: Any) -> bool | None:
+        return timing.same_or_before(x, y, precision)
+
+    def both(x: bool | None, y: bool | None) -> bool | None:
+        return False if x is False or y is False else True if x and y else None
+
+    assert timing.overlaps(a, b, precision) == both(on_or_before(a.low, b.high), on_or_before(b.low, a.high))
+    assert intervals.includes(a, b, precision) == both(
+        on_or_before(a.low, b.low), on_or_before(b.high, a.high)
+    )
+    assert intervals.in_(b.low, a, precision) == both(on_or_before(a.low, b.low), on_or_before(b.low, a.high))
 
 
 # --- other point types ------------------------------------------------------------------------------------
