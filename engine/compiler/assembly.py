@@ -1,8 +1,8 @@
 """Assembling a program: the functions, constants, retrieves and value sets that some definitions need.
 
 Only what is reached from the wanted definitions is compiled. A CQL function is compiled once for each set of
-static argument types where its operands are declared as choices, so that ``is`` and ``as`` on them are settled
-at compile time.
+static argument types where its operands are declared as choices, so that ``is`` and ``as`` on them are
+settled at compile time.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Assembly:
         found = unit.includes.get(alias)
         if found is None:
             raise ContentError(
-                f"It refers to the library '{alias}' at {node.locator or 'an unknown place'} without including it.",
+                f"It uses the library '{alias}' at {node.locator or 'an unknown place'}, not included.",
                 where=f"library {unit.label}",
             )
         return found
@@ -173,7 +173,8 @@ class Assembly:
     def function(
         self, unit: Unit, node: elm.FunctionRef, arguments: list[Term], em: Emitter
     ) -> tuple[Variant, list[Term]]:
-        """The function a reference calls, compiled for these argument types, and the arguments as it takes them."""
+        """The function a reference calls, compiled for these argument types, and the arguments as it takes
+        them."""
         source = self.overload(unit, node, arguments, em)
         kinds: list[DataType] = []
         for operand, argument in zip(source.operand, arguments, strict=True):

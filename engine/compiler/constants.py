@@ -1,7 +1,7 @@
 """Expressions that have one value for a whole run: they hang on literals, parameters and "now" alone.
 
-``start of "Measurement Period" - 2 years`` is the same for every patient, so it is evaluated once when a program
-is bound to its parameters and is a plain global name in the functions that use it.
+``start of "Measurement Period" - 2 years`` is the same for every patient, so it is evaluated once when a
+program is bound to its parameters and is a plain global name in the functions that use it.
 """
 
 from __future__ import annotations

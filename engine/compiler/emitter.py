@@ -1,10 +1,10 @@
 """ELM expressions to Python: the part that every chapter shares.
 
 A chapter (a module beside this one) registers how it emits the nodes of one chapter of the CQL logical
-specification with :func:`emits`; what no chapter claims is emitted by ``chapters/operators.py`` as a call of the
-run-time function of the same name. :func:`decides` registers a second way for Boolean nodes where only "is it
-true" matters (where, if, exists): two-valued code is shorter and lets Python's own ``and`` short-cut.
-"""
+specification with :func:`emits`; what no chapter claims is emitted by ``chapters/operators.py`` as a call
+of the run-time function of the same name. :func:`decides` registers a second way for Boolean nodes where
+only "is it true" matters (where, if, exists): two-valued code is shorter and lets Python's own ``and``
+short-cut."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from measurewise.engine.models.types import ANY, BOOLEAN, DataType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from measurewise.engine.compiler.assembly import Assembly, Unit
+    from measurewise.engine.compiler.assembly import Assembly
+    from measurewise.engine.compiler.unit import Unit
 
 EmitRule = Callable[["Emitter", Any], Term]
 DecideRule = Callable[["Emitter", Any], str]
@@ -125,10 +126,12 @@ class Emitter:
 
     # ---------------------------------------------------------------- lazy parts
 
-    def lazily(self, part: Callable[[], str]) -> tuple[list[tuple[int, str]], str]:
-        """The lines and the text of a part that must not run unless its turn comes."""
+    def lazily(
+        self, of: Callable[[elm.Expression], str], node: elm.Expression
+    ) -> tuple[list[tuple[int, str]], str]:
+        """The lines and the text that ``of`` makes of a node which must not run unless its turn comes."""
         with self.w.captured() as lines:
-            text = part()
+            text = of(node)
         return lines, text
 
     def place(self, header: str, lines: list[tuple[int, str]], *closing: str) -> None:

@@ -2,8 +2,8 @@
 
 FHIRHelpers is the library of implicit conversions from FHIR to System types that translators call everywhere.
 Its functions are compiled from their own ELM like any other, except these, whose meaning is the same in every
-release and which can stay on the JSON: reading primitives, ``ToCode``, ``ToConcept``, and ``ToValue`` of a choice
-element, which becomes one probe of the element's forms.
+release and which can stay on the JSON: reading primitives, ``ToCode``, ``ToConcept``, and ``ToValue`` of a
+choice element, which becomes one probe of the element's forms.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from measurewise.engine.models.types import (
 )
 
 if TYPE_CHECKING:
-    from measurewise.engine.compiler.assembly import Unit
+    from measurewise.engine.compiler.unit import Unit
 
 LIBRARY = "FHIRHelpers"
 
@@ -87,7 +87,7 @@ def _period_reader(em: Emitter, unit: Unit, node: elm.FunctionRef) -> str | None
     for candidate in unit.functions(node.name, 1):
         spec = candidate.operand[0].operand_type_specifier
         kind = em.shapes.of_specifier(spec) if spec is not None else ANY
-        if kind != NamedType("FHIR", "Period"):
+        if kind != NamedType("FHIR", "Period") or candidate.expression is None:
             continue
         intervals = [n for n in elm.walk(candidate.expression) if isinstance(n, elm.Interval)]
         shape = sorted((n.low_closed, n.high_closed) for n in intervals)

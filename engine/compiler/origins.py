@@ -1,4 +1,5 @@
-"""What a term was converted from, so that an operator can work on the FHIR JSON instead of the converted value.
+"""What a term was converted from, so that an operator can work on the FHIR JSON instead of the converted
+value.
 
 Testing whether a CodeableConcept is in a value set needs neither a Concept nor its Codes; asking whether a
 choice element is a dateTime needs only a look at one property.

@@ -66,11 +66,11 @@ def _all_of_type(
     slot: int, resource_type: str, test: Callable[[Any], bool] | None
 ) -> Callable[[Slots], list[Any]]:
     def retrieve(s: Slots) -> list[Any]:
-        found = s[0].by_type.get(resource_type) or []
+        found: list[Any] = s[0].by_type.get(resource_type) or []
         if test is not None and found:
             found = [r for r in found if test(r)]
         s[slot] = found
-        return found  # type: ignore[no-any-return]
+        return found
 
     return retrieve
 
@@ -183,8 +183,9 @@ def _from_index(
             hits = s[index_slot]
             if hits is U:
                 hits = fill(s)
-            s[slot] = found = hits[number] or []
-            return found  # type: ignore[no-any-return]
+            found: list[Any] = hits[number] or []
+            s[slot] = found
+            return found
 
         return retrieve
 
@@ -193,7 +194,8 @@ def _from_index(
         if hits is U:
             hits = fill(s)
         pile = hits[number]
-        s[slot] = found = [r for r in pile if test(r)] if pile else []
+        found: list[Any] = [r for r in pile if test(r)] if pile else []
+        s[slot] = found
         return found
 
     return retrieve_tested

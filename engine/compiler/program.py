@@ -123,7 +123,7 @@ class Run:
         names["DEFAULTS"] = frozenset(p.variable for p in defaults)
         exec(program.code, names)  # noqa: S102  the compiler's own output
         self._names = names
-        self._blank = [U] * self._slots
+        self._blank: list[Any] = [U] * self._slots
         self._entries = {
             key: (slot, names[function] if function else None)
             for key, (slot, function) in tables.definitions.items()
@@ -142,7 +142,8 @@ class Run:
         return PatientEvaluation(self, record)
 
     def entry(self, library: str, name: str) -> tuple[int, Any]:
-        """The slot and function of a definition, for callers that evaluate the same ones for many patients."""
+        """The slot and function of a definition, for callers that evaluate the same ones for many
+        patients."""
         try:
             return self._by_name[library, name]
         except KeyError:
@@ -203,9 +204,9 @@ def compile_program(
 ) -> Program:
     """Compile what some libraries define, with all they reach.
 
-    ``libraries`` is a closed set (every include is in it). ``roots`` maps name and version of each library whose
-    definitions will be asked for to the names of these expressions and functions; None stands for all. Raises
-    ContentError naming library, definition and place for what cannot be compiled.
+    ``libraries`` is a closed set (every include is in it). ``roots`` maps name and version of each library
+    whose definitions will be asked for to the names of these expressions and functions; None stands for
+    all. Raises ContentError naming library, definition and place for what cannot be compiled.
     """
     assembly = Assembly(libraries, model)
     functions: dict[tuple[str, str | None, str, int], str] = {}

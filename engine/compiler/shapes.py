@@ -1,9 +1,9 @@
 """How a static type travels in Python, and what must happen where one type flows into another.
 
 System values are plain Python values and tell their own type at run time. FHIR resources are the parsed JSON
-and tell it by ``resourceType``. Any other FHIR element is bare JSON as long as its static type names it; where
-the static type is a choice or ``Any`` it travels as ``Boxed``, so that ``is`` and ``as`` can ask. Boxing and
-unboxing happen only where a typed value flows into a choice and back (:meth:`Shapes.coerce`).
+and tell it by ``resourceType``. Any other FHIR element is bare JSON as long as its static type names it;
+where the static type is a choice or ``Any`` it travels as ``Boxed``, so that ``is`` and ``as`` can ask.
+Boxing and unboxing happen only where a typed value flows into a choice and back (:meth:`Shapes.coerce`).
 """
 
 from __future__ import annotations

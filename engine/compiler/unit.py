@@ -126,7 +126,7 @@ def link(libraries: list[elm.Library]) -> dict[tuple[str, str | None], Unit]:
                 else:
                     there = ", ".join(c.label for c in candidates) or "no version of it"
                     raise ContentError(
-                        f"It includes {name} version {include.version}, which is not there (there is {there}).",
+                        f"It includes {name} version {include.version}; there is {there}.",
                         where=f"library {unit.label}",
                         mend="Add the library to the content.",
                     )

@@ -21,8 +21,8 @@ class Term:
     """A compiled expression.
 
     ``text`` is a Python expression; ``atomic`` says it is a name or constant and free to repeat;
-    ``nullable`` says whether it can be None; ``two_valued`` that a Boolean is True or False, never None; ``solid`` that no
-    element of a list is None.
+    ``nullable`` says whether it can be None; ``two_valued`` that a Boolean is True or False, never None;
+    ``solid`` that no element of a list is None.
     ``origin`` remembers the FHIR JSON a value was converted from, so that an operator which can work on the
     JSON itself need not make the converted value. ``folded`` holds a value known at compile time.
     """

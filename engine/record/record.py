@@ -120,7 +120,8 @@ def _ids(resources: list[Resource]) -> str:
 
 
 def record_of_bundle(bundle: Any, *, where: str = "") -> Record:
-    """The record of a FHIR Bundle: the resources of its entries, references by ``urn:uuid`` made ``Type/id``."""
+    """The record of a FHIR Bundle: the resources of its entries, references by ``urn:uuid`` made
+    ``Type/id``."""
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         kind = bundle.get("resourceType") if isinstance(bundle, dict) else type(bundle).__name__
         raise RecordError(f"It is a {kind}, not a Bundle.", where=where, mend="Give a FHIR Bundle.")

@@ -39,7 +39,8 @@ class Period:
         return period
 
     def interval(self, zone: int) -> Interval:
-        """The CQL ``Interval<DateTime>`` from the first to the last millisecond (QM IG, "Measurement Period").
+        """The CQL ``Interval<DateTime>`` from the first to the last millisecond (QM IG, "Measurement
+        Period").
 
         ``zone`` is the evaluation request's offset in minutes. Raises ContentError for what is no date.
         """

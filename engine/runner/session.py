@@ -31,9 +31,9 @@ MissingPolicy = Literal["error", "empty"]
 class Engine:
     """Content, and the settings under which its measures are prepared.
 
-    ``matching`` says how retrieves decide which resources a profile means; ``missing_valuesets`` whether a value
-    set that is used but not there is an error or empty with a notice; ``stale`` what becomes of ELM that is
-    older than its CQL (see ``resolve_libraries``).
+    ``matching`` says how retrieves decide which resources a profile means; ``missing_valuesets`` whether a
+    value set that is used but not there is an error or empty with a notice; ``stale`` what becomes of ELM
+    that is older than its CQL (see ``resolve_libraries``).
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Reading FHIR R4 JSON as CQL values, and tests of coded elements that need no CQL value at all.
 
-JSON is taken as it comes. A coded element that is not an object, or a list where one object belongs, is read as
-far as it goes and otherwise treated as missing: official test data and real servers both hold such elements.
-"""
+JSON is taken as it comes. A coded element that is not an object, or a list where one object belongs, is
+read as far as it goes and otherwise treated as missing: official test data and real servers both hold such
+elements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""How each chapter of the CQL logical specification (ELM) becomes Python; importing a chapter registers it."""
+"""How each chapter of the CQL logical specification (ELM) becomes Python; importing a chapter
+registers it."""
 
 from measurewise.engine.compiler.chapters import (
     casts,

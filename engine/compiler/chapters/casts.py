@@ -56,8 +56,8 @@ def type_test(em: Emitter, text: str, kind: DataType) -> str:
             return f"is_interval_of({text}, {kind.point.name!r})"
         return f"(type({text}) is Interval)"
     if isinstance(kind, TupleType):
-        names = "{" + ", ".join(repr(n) for n, _ in kind.elements) + "}"
-        return f"(type({text}) is Tuple and {text}.keys() <= {names})"
+        elements = "{" + ", ".join(repr(n) for n, _ in kind.elements) + "}"
+        return f"(type({text}) is Tuple and {text}.keys() <= {elements})"
     if kind.model == "System":
         if kind.name == "Vocabulary":
             return f"(type({text}) is ValueSet or type({text}) is CodeSystem)"
@@ -130,10 +130,10 @@ def cast(em: Emitter, term: Term, kind: DataType, strict: bool, node: elm.Elemen
     if isinstance(term.origin, ChoiceElement) and em.shapes.is_element(kind) and not strict:
         return _form(em, term.origin, kind)
     if kind == ANY or (isinstance(kind, ChoiceType) and not em.shapes.is_open(source)):
-        return em.shapes.coerce(term, kind) if _statically(em, term, kind) else em.shapes.coerce(term, kind)
+        return em.shapes.coerce(term, kind)
     if isinstance(kind, ChoiceType):
         # A value of a choice that flows on as another choice keeps telling its own type.
-        return term.typed(kind) if kind.choices != () else term
+        return term.typed(kind)
     if not em.shapes.is_open(source):
         if em.shapes.model.is_subtype(source, kind):
             return em.shapes.coerce(term, kind)

@@ -23,19 +23,16 @@ def retrieve(em: Emitter, node: elm.Retrieve) -> Term:
     code_filter, later = _code_filter(em, node, kind)
     slot, function = em.assembly.retrieve(Retrieval(kind.name, node.template_id, code_filter))
     text = f"(e{slot} if (e{slot} := s[{slot}]) is not U else {function}(s))"
-    term = Term(text, listed, nullable=False, solid=True)
     if later is not None:
-        term = Term(f"with_codes({term.text}, {node.code_property!r}, {later.text})", listed, nullable=False, solid=True)
+        text = f"with_codes({text}, {node.code_property!r}, {later.text})"
     if node.id is not None:
-        term = Term(f"with_id({term.text}, {em.expr(node.id).text})", listed, nullable=False, solid=True)
+        text = f"with_id({text}, {em.expr(node.id).text})"
     if node.context is not None:
         related = em.expr(node.context)
-        relations = em.assembly.context_paths(kind)
-        term = Term(f"related_to({term.text}, {related.text}, {relations!r})", listed, nullable=False, solid=True)
+        text = f"related_to({text}, {related.text}, {em.assembly.context_paths(kind)!r})"
     for path, value in _date_filters(node):
-        dates = em.expr(value)
-        term = Term(f"with_dates({term.text}, {path!r}, {dates.text}, ZONE)", listed, nullable=False, solid=True)
-    return term
+        text = f"with_dates({text}, {path!r}, {em.expr(value).text}, ZONE)"
+    return Term(text, listed, nullable=False, solid=True)
 
 
 def _date_filters(node: elm.Retrieve) -> list[tuple[str, elm.Expression]]:
@@ -48,7 +45,8 @@ def _date_filters(node: elm.Retrieve) -> list[tuple[str, elm.Expression]]:
 
 
 def _code_filter(em: Emitter, node: elm.Retrieve, kind: NamedType) -> tuple[CodeFilter | None, Term | None]:
-    """The filter as the index can serve it, or the codes to filter by when they are known only at run time."""
+    """The filter as the index can serve it, or the codes to filter by when they are known only at run
+    time."""
     codes, path, comparator = node.codes, node.code_property, node.code_comparator or "in"
     if codes is None and node.code_filter:
         first = node.code_filter[0]

@@ -1,12 +1,12 @@
 """Logical, nullological and conditional operators, and messages.
 
-ELM "Logical Operators", "Nullological Operators", "Conditional Operators", "Errors and Messages". Operands are
-evaluated only when the ones before leave the answer open.
+ELM "Logical Operators", "Nullological Operators", "Conditional Operators", "Errors and Messages". Operands
+are evaluated only when the ones before leave the answer open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.chapters.casts import cast_type, test_type, type_test
@@ -28,19 +28,22 @@ def _flat(node: elm.Expression, kind: type) -> list[elm.Expression]:
 @decides(elm.And)
 def and_true(em: Emitter, node: elm.And) -> str:
     """https://cql.hl7.org/04-logicalspecification.html#and"""
-    return _chain(em, _flat(node, elm.And), "and", lambda e: em.truth(e))
+    return chain(em, _flat(node, elm.And), "and", em.truth)
 
 
 @decides(elm.Or)
 def or_true(em: Emitter, node: elm.Or) -> str:
     """https://cql.hl7.org/04-logicalspecification.html#or"""
-    return _chain(em, _flat(node, elm.Or), "or", lambda e: em.truth(e))
+    return chain(em, _flat(node, elm.Or), "or", em.truth)
 
 
-def _chain(em: Emitter, parts: Sequence[elm.Expression], word: str, of) -> str:  # type: ignore[no-untyped-def]
+def chain(
+    em: Emitter, parts: Sequence[elm.Expression], word: str, of: Callable[[elm.Expression], str]
+) -> str:
+    """Python's own ``and`` or ``or`` over what ``of`` makes of each part; later parts wait for their turn."""
     text = of(parts[0])
     for part in parts[1:]:
-        lines, more = em.lazily(lambda part=part: of(part))
+        lines, more = em.lazily(of, part)
         if not lines:
             text = f"({text} {word} {more})"
             continue
@@ -67,12 +70,12 @@ def _connect(
 ) -> Term:
     """A chain whose answer is ``final`` as soon as one operand is, and null if one is null and none final."""
     if all(two_valued(em, p) for p in parts):
-        return boolean(_chain(em, parts, word, lambda e: em.truth(e)), two_valued=True)
+        return boolean(chain(em, parts, word, em.truth), two_valued=True)
     name = em.w.variable("b", em.expr(parts[0]).text)
     for part in parts[1:]:
-        lines, more = em.lazily(lambda part=part: em.w.atom(em.expr(part)).text)
+        lines, more = em.lazily(lambda p: em.atom(p).text, part)
         em.place(f"if {name} is not {final}", lines, f"if {more} is not {neutral}:", f"    {name} = {more}")
-    return boolean(name).__class__(name, BOOLEAN, atomic=True)
+    return Term(name, BOOLEAN, atomic=True)
 
 
 TWO_VALUED: tuple[type, ...] = (
@@ -110,7 +113,7 @@ def xor(em: Emitter, node: elm.Xor) -> Term:
 def implies(em: Emitter, node: elm.Implies) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#implies"""
     name = em.w.variable("b", f"not_({em.expr(node.operand[0]).text})")
-    lines, more = em.lazily(lambda: em.w.atom(em.expr(node.operand[1])).text)
+    lines, more = em.lazily(lambda p: em.atom(p).text, node.operand[1])
     em.place(f"if {name} is not True", lines, f"if {more} is not False:", f"    {name} = {more}")
     return Term(name, BOOLEAN, atomic=True)
 

@@ -1,8 +1,8 @@
 """Property access (ELM "Property"): paths into FHIR JSON, System values, tuples and intervals.
 
-The static type of the source decides what a path means. On a FHIR primitive ``value`` is the JSON itself, read
-as the System type; on a class it is one look-up in the JSON object; a choice element ``value[x]`` stays a
-question (:class:`ChoiceElement`) until a cast, a conversion or a test says which form is wanted.
+The static type of the source decides what a path means. On a FHIR primitive ``value`` is the JSON itself,
+read as the System type; on a class it is one look-up in the JSON object; a choice element ``value[x]`` stays
+a question (:class:`ChoiceElement`) until a cast, a conversion or a test says which form is wanted.
 """
 
 from __future__ import annotations

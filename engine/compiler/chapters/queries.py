@@ -1,7 +1,7 @@
 """Queries and the list operators that work with them (ELM "Queries", "List Operators").
 
-A query becomes plain loops. What happens to each row is up to a sink: appending it, noting that there is one and
-leaving the loop, or folding it into an aggregate.
+A query becomes plain loops. What happens to each row is up to a sink: appending it, noting that there is
+one and leaving the loop, or folding it into an aggregate.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from measurewise.engine import elm
+from measurewise.engine.compiler.chapters.logic import chain
 from measurewise.engine.compiler.chapters.properties import path
 from measurewise.engine.compiler.emitter import Emitter, Names, boolean, decides, emits
 from measurewise.engine.compiler.origins import FromCodeableConcept, FromCodeableConcepts
@@ -277,9 +278,7 @@ def _some(em: Emitter, node: elm.Expression) -> str:
     while isinstance(operand, elm.As) and isinstance(operand.operand, elm.Union | elm.As | elm.Query):
         operand = operand.operand
     if isinstance(operand, elm.Union) and isinstance(em.declared(operand, ListType(ANY)), ListType):
-        from measurewise.engine.compiler.chapters.logic import _chain
-
-        return _chain(em, operand.operand, "or", lambda part: _some(em, part))
+        return chain(em, operand.operand, "or", lambda part: _some(em, part))
     if isinstance(operand, elm.Query) and operand.aggregate is None:
         sources = [em.w.atom(em.expr(s.expression), "q") for s in operand.source]
         if any(isinstance(s.type, ListType) for s in sources):
@@ -424,7 +423,8 @@ def filter_(em: Emitter, node: elm.Filter) -> Term:
     item, index = em.w.fresh("x"), em.w.fresh("i")
     names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
     with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
-        with em.w.block(f"if {em.truth(node.condition)}"):
+        condition = em.truth(node.condition)
+        with em.w.block(f"if {condition}"):
             em.w.emit(f"{result}.append({item})")
     return Term(f"({result} if {source.text} is not None else None)", source.type, solid=source.solid)
 

@@ -21,9 +21,7 @@ def expression_ref(em: Emitter, node: elm.ExpressionRef) -> Term:
         return Term("s[1]", found.type, atomic=True, nullable=False)
     slot = found.slot
     text = f"(e{slot} if (e{slot} := s[{slot}]) is not U else {found.function}(s))"
-    return Term(
-        text, found.type, nullable=found.nullable, two_valued=found.two_valued, solid=found.solid
-    )
+    return Term(text, found.type, nullable=found.nullable, two_valued=found.two_valued, solid=found.solid)
 
 
 @emits(elm.FunctionRef)

@@ -1,8 +1,8 @@
 """Date, time and interval operators (ELM "Date and Time Operators", "Interval Operators").
 
-They are calls of the run-time functions of the same name; what the compiler adds is the precision as a number,
-the evaluation request's offset and moment (``ZONE``, ``NOW``), and static types where one form is at hand.
-"""
+They are calls of the run-time functions of the same name; what the compiler adds is the precision as a
+number, the evaluation request's offset and moment (``ZONE``, ``NOW``), and static types where one form is
+at hand."""
 
 from __future__ import annotations
 
