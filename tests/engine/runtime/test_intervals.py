@@ -180,7 +180,8 @@ def test_a_relation_of_unknown_bounds_is_never_contradicted(relation: Any, a: In
         assert {relation(x, y) for x, y in product(completed(a), completed(b))} == {answer}
 
 
-@given(open_ended, st.integers(LEAST, GREATEST))
+# The ends of the small world are left out, since the Integers go on beyond them.
+@given(open_ended, st.integers(LEAST + 1, GREATEST - 1))
 def test_membership_with_unknown_bounds_is_known_exactly_when_all_agree(
     interval: Interval, point: int
 ) -> None:
