@@ -1,7 +1,7 @@
 // Measures, libraries, value sets and patients of a deck laid out like ../shared/ecqm (see benchmarks/README.md),
 // as the plain JSON that FHIR tools take. Nothing is written; the deck is only read.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
@@ -20,7 +20,9 @@ export function load(deck, name) {
   const measure = json(join(deck, 'measures', `${name}.json.gz`));
   const libraries = new Map();
   const elms = new Map();
-  const wanted = [`${name}-${measure.version}`];
+  // A measure's library has its name; its version may be written otherwise than the measure's.
+  const file = readdirSync(join(deck, 'libraries')).find(f => f.startsWith(`${name}-`));
+  const wanted = [file.replace('.json.gz', '')];
   while (wanted.length > 0) {
     const key = wanted.shift();
     if (libraries.has(key)) continue;
