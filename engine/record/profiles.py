@@ -220,7 +220,7 @@ def read_profiles(data: bytes) -> list[Profile]:
             )
             for entry in document["profiles"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContentError(f"The profile facts cannot be read: {error!r}.", where="profiles.json") from error
 
 
