@@ -31,6 +31,8 @@ CLOSERS = frozenset(")]}")
 # Deep enough for any library ever seen (deepest: 25), shallow enough for the translator to recurse over the
 # tree.
 DEEPEST = 150
+# After so many errors in one definition, more would not help its author.
+MOST_ERRORS = 20
 
 _ENCODED = {STRING: "the string {}", NUMBER: "the number {}", LONG: "the number {}", QUOTED: "the name {}"}
 
@@ -52,6 +54,8 @@ class Cursor:
         self.issues: list[Issue] = list(tokens.issues)
         self.lines = Lines(tokens.text)
         self.depth = 0
+        # How many errors were reported when this definition began.
+        self.reported_before = len(self.issues)
         self._failed_at = -1
         self._comments: dict[int, list[tuple[int, int]]] = {}
         for index, start, end in tokens.comments:
@@ -155,6 +159,8 @@ class Cursor:
         if i == self._failed_at:
             raise Abandoned
         self._failed_at = i
+        if len(self.issues) - self.reported_before >= MOST_ERRORS:
+            raise Abandoned
         if self._explained(i):
             return
         if self.kinds[i] == END:

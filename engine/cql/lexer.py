@@ -72,8 +72,8 @@ _SPACE_RUN = re.compile(rf"{_GAP}+")
 class Tokens:
     """The tokens of a text, END last (several times, for looking ahead).
 
-    ``comments`` are (index of the token it precedes, start, end). ``cut_short`` says that the rest of the text
-    could not be split, since something is never closed.
+    ``comments`` are (index of the token it precedes, start, end). ``cut_short`` says that the rest of the
+    text could not be split, since something is never closed.
     """
 
     text: str

@@ -58,7 +58,7 @@ class LibraryParser(ExpressionParser):
         definitions: list[Definition] = []
         statements = False
         while self.kinds[self.i] != END:
-            at, self.depth, self.in_cast = self.i, 0, False
+            at, self.depth, self.in_cast, self.reported_before = self.i, 0, False, len(self.issues)
             try:
                 definition = self._definition()
                 if self.kinds[self.i] != END and not self._at_definition():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,8 @@ OFFICIAL = Path(__file__).parents[4] / "shared" / "modelinfo"
 N = "{urn:hl7-org:elm-modelinfo:r1}"
 
 needs_official = pytest.mark.skipif(
-    not OFFICIAL.is_dir(), reason="the official model-info files are not beside the checkout"
+    not OFFICIAL.is_dir() and os.environ.get("CI") != "true",
+    reason="the official model-info files are not beside the checkout",
 )
 
 SHIPPED = [(s.name, s.version) for s in shipped_models()]
