@@ -272,8 +272,18 @@ def read_library(text: str, source: str = "") -> tuple[SyntaxTree, tuple[Issue, 
     there), or left out. For editors and linters; ``parse_library`` for everyone who needs a correct library.
     """
     parser = LibraryParser(tokenize(text))
-    tree = parser.library(source)
+    try:
+        tree = parser.library(source)
+    except RecursionError:
+        raise _too_deep(parser, source) from None
     return tree, tuple(sorted(parser.issues, key=lambda issue: issue.offset))
+
+
+def _too_deep(parser: LibraryParser, source: str) -> CqlSyntaxError:
+    # Only where the caller has used up most of Python's stack already; the parser counts its own levels.
+    line, column = parser.lines.position(parser.starts[parser.i])
+    offset = parser.starts[parser.i]
+    return CqlSyntaxError([Issue("This is nested too deeply.", line, column, offset, offset)], source)
 
 
 def parse_library(text: str, source: str = "") -> SyntaxTree:
@@ -298,6 +308,8 @@ def parse_expression(text: str, source: str = "") -> Expression:
             parser.missing(("an operator", "the end of the expression"))
     except Abandoned:
         pass
+    except RecursionError:
+        raise _too_deep(parser, source) from None
     if parser.issues:
         raise CqlSyntaxError(sorted(parser.issues, key=lambda issue: issue.offset), source)
     return expression

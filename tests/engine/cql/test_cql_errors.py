@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+
 import pytest
 
 from measurewise.engine.cql.errors import CqlError, CqlSyntaxError
@@ -202,3 +205,12 @@ def test_nesting_beyond_all_measure_is_an_error_not_a_crash(opening: str) -> Non
 def test_long_chains_are_no_nesting() -> None:
     assert parse_expression("a" + " or a" * 5000)
     assert parse_expression("a" + ".b" * 5000)
+
+
+def test_a_caller_deep_in_its_own_stack_gets_an_error_too() -> None:
+    def deeper(levels: int) -> object:
+        return deeper(levels - 1) if levels else parse_expression("(" * 140 + "1" + ")" * 140)
+
+    frames = len(inspect.stack())
+    with pytest.raises(CqlSyntaxError, match="nested too deeply"):
+        deeper(sys.getrecursionlimit() - frames - 200)
