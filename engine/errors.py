@@ -6,6 +6,8 @@ Every error says *what* is wrong, *where*, and *how to mend it*. The command lin
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MeasurewiseError(Exception):
     """Root of the family; ``code`` is the FHIR IssueType the API answers with."""
@@ -17,6 +19,9 @@ class MeasurewiseError(Exception):
         self.where = where
         self.mend = mend
         super().__init__(what, where, mend)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.what, self.where, self.mend)
 
     def __str__(self) -> str:
         text = self.what if not self.where else f"{self.where}: {self.what}"
@@ -45,3 +50,8 @@ class EvaluationError(MeasurewiseError):
     """CQL raised a run-time error (a Message of severity Error, a singleton of many, bad operands)."""
 
     code = "processing"
+
+
+def _rebuilt(kind: type[MeasurewiseError], what: str, where: str, mend: str) -> MeasurewiseError:
+    """An error as it was before it went from one process to another."""
+    return kind(what, where=where, mend=mend)

@@ -236,7 +236,7 @@ class _Collected:
     def add_json(self, data: bytes, source: str) -> None:
         try:
             self._add_json(data, source)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise decoding_error(error, data, source) from error
 
     def _add_json(self, data: bytes, source: str) -> None:

@@ -7,7 +7,6 @@ packages as authoring tools export them) and ``.tgz`` (FHIR packages). Other fil
 from __future__ import annotations
 
 import io
-import re
 import tarfile
 import zipfile
 import zlib
@@ -15,13 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from measurewise.engine.errors import ContentError, NotFoundError
+from measurewise.engine.json_faults import json_fault
 
 _ARCHIVES = (".zip", ".tgz", ".tar.gz")
 _KINDS: dict[str, Literal["json", "ndjson", "cql"]] = {".json": "json", ".ndjson": "ndjson", ".cql": "cql"}
-_BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 class Document(NamedTuple):
@@ -53,23 +50,10 @@ def documents(path: Path) -> Iterator[Document]:
         raise NotFoundError("there is no such file or folder.", where=str(path))
 
 
-def decoding_error(error: msgspec.MsgspecError, data: bytes, source: str) -> ContentError:
+def decoding_error(error: Exception, data: bytes, source: str) -> ContentError:
     """What to raise for JSON that cannot be decoded: with line and column, or where the text ends early."""
-    found = _BYTE.search(str(error))
-    if found is None and "truncated" in str(error):
-        what, offset = "the JSON ends early", len(data)
-        mend = "Copy or download the file again."
-    else:
-        what, offset = (
-            f"the JSON cannot be read ({_BYTE.sub('', str(error)).strip()})",
-            int(found[1]) if found else 0,
-        )
-        mend = "Mend the text there."
-    before = data[:offset]
-    line = before.count(b"\n") + 1
-    column = offset - (before.rfind(b"\n") + 1) + 1
-    place = f"{source}, line {line}, column {column}" if found or "truncated" in str(error) else source
-    return ContentError(f"{what}.", where=place, mend=mend)
+    fault = json_fault(error, data)
+    return ContentError(fault.what, where=fault.within(source), mend=fault.mend)
 
 
 def _of_file(path: Path) -> Iterator[Document]:

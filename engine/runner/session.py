@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from measurewise.engine import elm
@@ -18,6 +19,8 @@ from measurewise.engine.measure.criteria import resolve_criteria
 from measurewise.engine.measure.definition import Criteria, MeasureDefinition
 from measurewise.engine.measure.populations import Evaluator
 from measurewise.engine.measure.reading import read_measure
+from measurewise.engine.measure.reports.individual import individual_report
+from measurewise.engine.measure.reports.parts import Json, Reporting
 from measurewise.engine.measure.results import PatientResult
 from measurewise.engine.record.profiles import Matching, profile_table
 from measurewise.engine.record.record import Record
@@ -167,6 +170,31 @@ class Prepared:
         definitions = self.run.patient(record)
         subject = f"Patient/{record.patient.get('id')}"
         return [evaluator(definitions, subject) for evaluator in self._evaluators]
+
+    def attempt(self, record: Record) -> list[PatientResult | Exception]:
+        """As ``evaluate``, but what goes wrong in one measure stands in its place and spares the others."""
+        definitions = self.run.patient(record)
+        subject = f"Patient/{record.patient.get('id')}"
+        outcomes: list[PatientResult | Exception] = []
+        for evaluator in self._evaluators:
+            try:
+                outcomes.append(evaluator(definitions, subject))
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes
+
+    def report(self, result: PatientResult, *, reporter: str | None = None, date: str | None = None) -> Json:
+        """The individual MeasureReport of one of ``evaluate``'s results; see ``reporting``."""
+        measure = next(m for m in self.measures if m.canonical == result.measure)
+        return individual_report(measure, result, self.reporting(reporter=reporter, date=date))
+
+    def reporting(self, *, reporter: str | None = None, date: str | None = None) -> Reporting:
+        """What reports say beside results: this period, who reports (``Organization/1``), and when.
+
+        ``date`` is a FHIR dateTime; the present moment where none is given.
+        """
+        moment = date or datetime.now(UTC).isoformat(timespec="seconds")
+        return Reporting(self.period.start, self.period.end, moment, reporter)
 
     def definitions(self, record: Record) -> PatientEvaluation:
         """The patient's definitions, each evaluated when asked for."""

@@ -92,7 +92,7 @@ def test_json_that_is_broken_is_refused_with_file_and_line(tmp_path):
         load_content(tmp_path)
     (tmp_path / "m.json").unlink()
     (tmp_path / "v.ndjson").write_text(json.dumps(VALUE_SET) + '\n{"resourceType": "Val')
-    with pytest.raises(ContentError, match=r"v\.ndjson, line 2, line 1, column 22: the JSON ends early"):
+    with pytest.raises(ContentError, match=r"v\.ndjson, line 2, column 22: the JSON ends early"):
         load_content(tmp_path)
 
 
