@@ -7,9 +7,10 @@ writes ``patient_1mb.json``, one woman of 65 with ten years of ordinary care: ab
 woman with 1, 10 and 100 encounters a year for ten years and what belongs to them, for measuring how a
 measure's time grows with the record.
 
-Three codes in four come from the value sets that the 25 eligible-clinician measures retrieve by, the rest
-from those of the other measures in the deck. Value sets that end a measure early (hospice, palliative care,
-pregnancy) are left out, so that the logic behind them has to run.
+She has a few lasting problems and office visits in the last year, which bring her into initial populations.
+Otherwise three codes in four come from the value sets that the 25 eligible-clinician measures retrieve by,
+the rest from those of the other measures in the deck. Value sets that end a measure early (hospice,
+palliative care, frailty, dialysis and the like) are left out, so that the logic behind them has to run.
 """
 
 from __future__ import annotations
@@ -35,18 +36,38 @@ _US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 _HL7 = "http://terminology.hl7.org/CodeSystem/"
 _UCUM = "http://unitsofmeasure.org"
 _LOINC = "http://loinc.org"
-_EARLY_ENDS = ("hospice", "palliative", "pregnan", "deliver", "obstetric", "died", "expired")
+_EARLY_ENDS = (
+    *("hospice", "palliative", "frail", "advanced illness", "long term", "expired"),
+    *("pregnan", "deliver", "obstetric"),
+    *("dialysis", "esrd", "end stage", "stage 5", "transplant"),
+    *("mastectomy", "absence of cervix", "colectomy", "malignant neoplasm of colon"),
+)
+
+PROBLEMS = (
+    "Diabetes",
+    "EssentialHypertension",
+    "CoronaryArteryDiseaseNoMI",
+    "HeartFailure",
+    "ModerateOrSevereLVSD",
+    "DiabeticRetinopathy",
+    "PrimaryOpenAngleGlaucoma",
+    "MajorDepressionIncludingRemission",
+)
+"""Value sets of her lasting problems, since eight years: on the problem list and as visits' diagnoses."""
+
+VISITS = 6
+"""Office visits of the last year, which with age and problems reach the initial populations."""
 
 SHARES = {
-    "qicore-encounter": 150,
+    "qicore-encounter": 144,
     "us-core-blood-pressure": 95,
     "us-core-bmi": 40,
     "us-core-heart-rate": 40,
     "qicore-observation-lab": 130,
     "qicore-observation-screening-assessment": 70,
     "qicore-observation-clinical-result": 40,
-    "qicore-condition-problems-health-concerns": 45,
-    "qicore-condition-encounter-diagnosis": 40,
+    "qicore-condition-problems-health-concerns": 37,
+    "qicore-condition-encounter-diagnosis": 32,
     "qicore-procedure": 55,
     "qicore-medicationrequest": 68,
     "qicore-immunization": 26,
@@ -61,6 +82,7 @@ class Chart:
     def __init__(self, deck: Path, seed: int) -> None:
         self.chance = random.Random(seed)  # noqa: S311 -- repeatable test data, no secret
         self.codes = codes_by_profile(deck)
+        self.by_name = {value_set["name"]: value_set for value_set in value_sets(deck).values()}
         self.resources: list[Json] = []
         self.encounters: list[Json] = []
         self.patient = self._frame()
@@ -206,8 +228,22 @@ def _write(chart: Chart, profile: str, year: int | None) -> None:
         }[profile](chart, profile)
 
 
-def _encounter(chart: Chart, year: int | None) -> None:
-    code = chart.code("qicore-encounter")
+def _story(chart: Chart) -> None:
+    """The visits and problems that bring her into measures."""
+    for _ in range(VISITS):
+        _encounter(chart, LAST_YEAR, _first(chart, "OfficeVisit"))
+    for name in PROBLEMS:
+        for profile in ("qicore-condition-problems-health-concerns", "qicore-condition-encounter-diagnosis"):
+            _condition(chart, profile, _first(chart, name))
+
+
+def _first(chart: Chart, value_set: str) -> Json:
+    member = chart.by_name[value_set]["expansion"]["contains"][0]
+    return {key: member[key] for key in ("system", "code", "display")}
+
+
+def _encounter(chart: Chart, year: int | None, code: Json | None = None) -> None:
+    code = code or chart.code("qicore-encounter")
     start = chart.moment(year)
     encounter = chart.put(
         "Encounter",
@@ -287,11 +323,11 @@ def _put_observation(chart: Chart, profile: str, code: Json, category: str, valu
     )
 
 
-def _condition(chart: Chart, profile: str) -> None:
-    code, encounter = chart.code(profile), chart.encounter()
-    onset = encounter["period"]["start"]
+def _condition(chart: Chart, profile: str, lasting: Json | None = None) -> None:
+    code, encounter = lasting or chart.code(profile), chart.encounter()
+    onset = f"{LAST_YEAR - 8}-02-06T09:00:00.000-08:00" if lasting else encounter["period"]["start"]
     category = "encounter-diagnosis" if profile.endswith("diagnosis") else "problem-list-item"
-    over = chart.chance.random() < 0.4
+    over = not lasting and chart.chance.random() < 0.4
     chart.put(
         "Condition",
         _QICORE + profile,
@@ -347,13 +383,13 @@ def _prescription(chart: Chart, profile: str) -> None:
             {
                 "text": "One tablet once a day",
                 "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
-                "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "tablet"}}],
+                "doseAndRate": [{"doseQuantity": _quantity(1, "{tbl}")}],
             }
         ],
         dispenseRequest={
             "validityPeriod": dispensing,
             "numberOfRepeatsAllowed": 3,
-            "quantity": {"value": 90, "unit": "tablet"},
+            "quantity": _quantity(90, "{tbl}"),
             "expectedSupplyDuration": _quantity(90, "d"),
         },
     )
@@ -401,8 +437,8 @@ def _quantity(value: float, unit: str) -> Json:
 
 
 def _component(code: str, display: str, value: int) -> Json:
-    measured = {"value": value, "unit": "mmHg", "system": _UCUM, "code": "mm[Hg]"}
-    return {"code": _concept({"system": _LOINC, "code": code, "display": display}), "valueQuantity": measured}
+    concept = _concept({"system": _LOINC, "code": code, "display": display})
+    return {"code": concept, "valueQuantity": _quantity(value, "mm[Hg]")}
 
 
 def _omb(name: str, code: str, display: str) -> Json:
@@ -437,6 +473,7 @@ def _escaped(text: str) -> str:
 def patient(deck: Path = DECK, seed: int = SEED) -> Json:
     """The patient of about 830 resources and 1.18 MB, as a Bundle."""
     chart = Chart(deck, seed)
+    _story(chart)
     for profile, count in SHARES.items():
         for number in range(count):
             _write(chart, profile, LAST_YEAR if number < 12 else None)
@@ -444,8 +481,9 @@ def patient(deck: Path = DECK, seed: int = SEED) -> Json:
 
 
 def grown(encounters_a_year: int, deck: Path = DECK, seed: int = SEED) -> Json:
-    """The same woman with so many encounters in each of ten years, and 4.5 further resources for each."""
+    """The same woman with so many more encounters in each of ten years, and 4.5 other resources for each."""
     chart = Chart(deck, seed)
+    _story(chart)
     for year in range(LAST_YEAR - YEARS + 1, LAST_YEAR + 1):
         for _ in range(encounters_a_year):
             _encounter(chart, year)
