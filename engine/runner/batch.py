@@ -148,18 +148,20 @@ def evaluate_patients(
     jobs: int = 1,
     keep: Keep = "sums",
     reporting: Reporting | None = None,
+    start_method: Literal["fork", "spawn"] | None = None,
 ) -> Iterator[Batch]:
     """Evaluate any number of patients, share by share, in ``jobs`` processes (1: in this one).
 
-    ``prepared`` is what ``preparation`` gives; a process that cannot inherit it prepares its own. Raises
-    what reading the patients raises, and EvaluationError where a process ends before its time.
+    ``prepared`` is what ``preparation`` gives. ``start_method`` is how processes start: where they can be
+    forked (by default on Linux) they inherit it, elsewhere they prepare their own. Raises what reading the
+    patients raises, and EvaluationError where a process ends before its time.
     """
     if jobs == 1:
         with _collector_at_rest():
             for share in shares(patients):
                 yield evaluate_batch(prepared, share, keep, reporting)
         return
-    with _collector_at_rest(), _pool(jobs, preparation, prepared) as pool:
+    with _collector_at_rest(), _pool(jobs, preparation, prepared, start_method) as pool:
         under_way: deque[Future[Batch]] = deque()
         try:
             pool.submit(_ready).result()
@@ -215,17 +217,15 @@ def _rest() -> None:
 
 
 @contextmanager
-def _pool(jobs: int, preparation: Preparation, prepared: Prepared) -> Iterator[ProcessPoolExecutor]:
-    """Processes with the measures ready.
-
-    Where a process can be forked it inherits them; elsewhere it prepares them again from ``preparation``.
-    """
-    forks = sys.platform == "linux"
+def _pool(
+    jobs: int, preparation: Preparation, prepared: Prepared, start_method: str | None
+) -> Iterator[ProcessPoolExecutor]:
+    method = start_method or ("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(
         jobs,
-        mp_context=multiprocessing.get_context("fork" if forks else "spawn"),
+        mp_context=multiprocessing.get_context(method),
         initializer=_start,
-        initargs=(preparation, prepared if forks else None),
+        initargs=(preparation, prepared if method == "fork" else None),
     )
     try:
         yield pool
@@ -236,21 +236,29 @@ def _pool(jobs: int, preparation: Preparation, prepared: Prepared) -> Iterator[P
 class _Worker:
     """What a worker process holds from its start to its end."""
 
+    preparation: Preparation | None = None
     prepared: Prepared | None = None
 
 
 def _start(preparation: Preparation, prepared: Prepared | None) -> None:
     # An interrupt is the parent's to answer: it cancels what is under way.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Worker.prepared = prepared or preparation.prepared()
+    _Worker.preparation, _Worker.prepared = preparation, prepared
     _rest()
 
 
 def _ready() -> bool:
-    return _Worker.prepared is not None
+    return _measures() is not None
+
+
+def _measures() -> Prepared:
+    if _Worker.prepared is None:
+        if _Worker.preparation is None:
+            raise EvaluationError("This process has no measures to evaluate.")
+        _Worker.prepared = _Worker.preparation.prepared()
+        _rest()
+    return _Worker.prepared
 
 
 def _evaluate_share(share: list[PatientData], keep: Keep, reporting: Reporting | None) -> Batch:
-    if _Worker.prepared is None:
-        raise EvaluationError("This process has no measures to evaluate.")
-    return evaluate_batch(_Worker.prepared, share, keep, reporting)
+    return evaluate_batch(_measures(), share, keep, reporting)
