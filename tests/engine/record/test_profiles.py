@@ -26,6 +26,7 @@ def observation(code="0-0", *categories, **rest):
         "resourceType": "Observation",
         "status": "final",
         "code": concept(LOINC, code),
+        "valueQuantity": {"value": 7, "unit": "1"},
         **({"category": [concept(OBSERVATION_CATEGORY, c) for c in categories]} if categories else {}),
         **rest,
     }
@@ -66,10 +67,11 @@ class TestFixedCodes:
             ("head-occipital-frontal-circumference-percentile", "8289-1"),
         ],
     )
-    def test_a_vital_sign_is_known_by_its_code(self, profile, code):
+    def test_a_vital_sign_is_known_by_its_code_unless_its_category_says_otherwise(self, profile, code):
         assert meets(U + profile, observation(code, "vital-signs"))
         assert meets(U + profile, observation(code))
         assert not meets(U + profile, observation("718-7", "vital-signs"))
+        assert not meets(U + profile, observation(code, "procedure"))
 
     def test_the_code_counts_only_in_its_own_system(self):
         other = observation("85354-9", "vital-signs")
@@ -89,6 +91,14 @@ class TestFixedCodes:
             assert meets(url, observation("8478-0", "vital-signs"))
             assert meets(url, observation("8867-4"))
             assert not meets(url, observation("718-7"))
+
+    def test_a_vital_sign_has_a_value_or_parts_or_the_reason_why_not(self):
+        cancelled = {
+            k: v for k, v in observation("39156-5", status="cancelled").items() if k != "valueQuantity"
+        }
+        assert not meets(U + "us-core-bmi", cancelled)
+        assert meets(U + "us-core-bmi", {**cancelled, "dataAbsentReason": {"text": "refused"}})
+        assert meets(U + "us-core-blood-pressure", observation("85354-9", component=[{}]))
 
     def test_social_history_is_known_by_its_code(self):
         assert meets(U + "us-core-smokingstatus", observation("72166-2"))
