@@ -2,8 +2,8 @@
 
 Values in one and the same unit are dealt with as they stand; otherwise both units are looked up (UCUM, its
 tolerated synonyms, CQL's calendar durations) and values convert over exact fractions. Comparison never
-rounds. Arithmetic that converts or divides rounds its result, and only that, to the 8 decimal places of a
-CQL Decimal, half away from zero; a result of more than 28 digits is null.
+rounds. Arithmetic rounds its result, and only that, to the step of a CQL Decimal; a result that is too
+large is null (:mod:`measurewise.engine.runtime.decimals`).
 
 Operations on units that are unknown or of different dimensions are null, and so is arithmetic in special
 units (``Cel``, ``[pH]``, ``dB``), on which UCUM defines none. An unknown unit still compares with, adds to
@@ -13,24 +13,20 @@ and divides by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal, Inexact
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd, lcm
 from typing import Final
 
-from measurewise.engine.errors import EvaluationError
-from measurewise.engine.runtime.ucum import decimal_of, product, quotient
+from measurewise.engine.runtime.decimals import fit, of_fraction, plain
+from measurewise.engine.runtime.ucum import product, quotient
 from measurewise.engine.runtime.ucum.conversion import converted
 from measurewise.engine.runtime.ucum.durations import CALENDAR_UNITS, definite, equivalent_units, unit_of
 from measurewise.engine.runtime.ucum.parser import Unit
 from measurewise.engine.runtime.values import Quantity
 
-_STEP: Final = Decimal("0.00000001")
-_LARGEST: Final = Decimal("99999999999999999999.99999999")
-_EXACT: Final = Context(prec=1_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_UP, traps=[Inexact])
-_ROUNDING: Final = Context(prec=1_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_UP, traps=[])
+_EXACT: Final = Context(prec=1_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
 _ZERO: Final = Decimal(0)
 
 # --- comparison -------------------------------------------------------------------------------------------
@@ -132,7 +128,7 @@ def equivalent(left: Quantity | None, right: Quantity | None) -> bool:
 def _alike(x: Fraction, y: Fraction) -> bool:
     if x == y:
         return True
-    a, b = decimal_of(x), decimal_of(y)
+    a, b = of_fraction(x), of_fraction(y)
     if a is None or b is None:
         return False
     scale = 10 ** min(_places(a), _places(b))
@@ -149,32 +145,6 @@ def _nearest(value: Fraction) -> int:
     """The nearest integer, halves away from zero."""
     whole = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
     return -whole if value < 0 else whole
-
-
-def minimum(quantities: Iterable[Quantity | None]) -> Quantity | None:
-    """The least quantity, nulls ignored ("Min"); null for none, or when two do not compare."""
-    return _extreme(quantities, -1)
-
-
-def maximum(quantities: Iterable[Quantity | None]) -> Quantity | None:
-    """The greatest quantity, nulls ignored ("Max"); null for none, or when two do not compare."""
-    return _extreme(quantities, 1)
-
-
-def _extreme(quantities: Iterable[Quantity | None], wanted: int) -> Quantity | None:
-    best: Quantity | None = None
-    for quantity in quantities:
-        if quantity is None or quantity.value is None:
-            continue
-        if best is None:
-            best = quantity
-            continue
-        order = compare(quantity, best)
-        if order is None:
-            return None
-        if order == wanted:
-            best = quantity
-    return best
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------
@@ -331,35 +301,14 @@ def absolute(quantity: Quantity | None) -> Quantity | None:
     return Quantity(quantity.value.copy_abs(), quantity.unit)
 
 
-def successor(quantity: Quantity | None) -> Quantity | None:
-    """``successor of`` ("Successor"): one step of 10⁻⁸ up; an error past the greatest Decimal."""
-    return _stepped(quantity, _STEP, "successor")
-
-
-def predecessor(quantity: Quantity | None) -> Quantity | None:
-    """``predecessor of`` ("Predecessor"): one step of 10⁻⁸ down; an error past the least Decimal."""
-    return _stepped(quantity, -_STEP, "predecessor")
-
-
-def _stepped(quantity: Quantity | None, step: Decimal, name: str) -> Quantity | None:
-    if quantity is None or quantity.value is None:
-        return None
-    result = _in_range(_EXACT.add(quantity.value, step), quantity.unit)
-    if result is None:
-        raise EvaluationError(f"{to_string(quantity)} has no {name}: it is the last value of its type.")
-    return result
-
-
 def _in_range(value: Decimal, unit: str) -> Quantity | None:
-    """An exact result as a quantity: rounded to 8 places where it has more, null where it is too large."""
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -8:
-        value = _ROUNDING.quantize(value, _STEP)
-    return Quantity(value, unit) if -_LARGEST <= value <= _LARGEST else None
+    """An exact result as a quantity, rounded where it has more places than a CQL Decimal."""
+    decimal = fit(value)
+    return None if decimal is None else Quantity(decimal, unit)
 
 
 def _quantity(value: Fraction, unit: str) -> Quantity | None:
-    decimal = decimal_of(value)
+    decimal = of_fraction(value)
     return None if decimal is None else Quantity(decimal, unit)
 
 
@@ -414,9 +363,9 @@ def to_string(quantity: Quantity | None) -> str | None:
         return None
     unit = quantity.unit
     if unit in CALENDAR_UNITS:
-        return f"{quantity.value:f} {unit}"
+        return f"{plain(quantity.value)} {unit}"
     escaped = unit.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{quantity.value:f} '{escaped}'"
+    return f"{plain(quantity.value)} '{escaped}'"
 
 
 def from_string(text: str | None) -> Quantity | None:

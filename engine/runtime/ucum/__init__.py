@@ -16,7 +16,6 @@ from measurewise.engine.runtime.ucum.conversion import (
     conversion_factor,
     convert,
     converted,
-    decimal_of,
     is_valid,
 )
 from measurewise.engine.runtime.ucum.parser import Dimension, InvalidUnit, Unit, parse, read
@@ -32,7 +31,6 @@ __all__ = [
     "conversion_factor",
     "convert",
     "converted",
-    "decimal_of",
     "is_valid",
     "parse",
     "product",

@@ -5,12 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Final
 
+from measurewise.engine.runtime.decimals import of_fraction
 from measurewise.engine.runtime.ucum.parser import Unit, parse
-
-_SCALE: Final = 10**8
-_TOO_LARGE: Final = 10**28
 
 
 def is_valid(unit: str) -> bool:
@@ -44,11 +41,14 @@ def converted(value: Fraction, a: Unit, b: Unit) -> Fraction:
 
 
 def convert(value: Decimal, a: str, b: str) -> Decimal | None:
-    """A value of unit ``a`` in unit ``b``, as :func:`decimal_of` rounds it; None when not commensurable."""
+    """A value of unit ``a`` in unit ``b``, rounded to the step of a CQL Decimal.
+
+    None when the units are not commensurable, or the result is too large.
+    """
     one, other = parse(a), parse(b)
     if one is None or other is None or one.dimension != other.dimension:
         return None
-    return decimal_of(converted(Fraction(value), one, other))
+    return of_fraction(converted(Fraction(value), one, other))
 
 
 @lru_cache(maxsize=8192)
@@ -62,21 +62,3 @@ def canonical(unit: str) -> tuple[Fraction, str] | None:
         return None
     expression = ".".join(base if power == 1 else f"{base}{power}" for base, power in meaning.dimension)
     return meaning.factor, expression or "1"
-
-
-def decimal_of(value: Fraction) -> Decimal | None:
-    """A fraction as a CQL Decimal (CQL 1.5.3, "Decimal": 28 digits, 8 of them after the point).
-
-    Rounds half away from zero at the eighth place and writes no trailing zeros; None when the value is too
-    large to be represented.
-    """
-    magnitude, remainder = divmod(abs(value.numerator) * _SCALE, value.denominator)
-    if 2 * remainder >= value.denominator:
-        magnitude += 1
-    if magnitude >= _TOO_LARGE:
-        return None
-    places = 8
-    while places and magnitude % 10 == 0:
-        magnitude //= 10
-        places -= 1
-    return Decimal(-magnitude if value < 0 else magnitude).scaleb(-places)

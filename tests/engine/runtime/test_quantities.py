@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from measurewise.engine.errors import EvaluationError
 from measurewise.engine.runtime import quantities, ratios, ucum
 from measurewise.engine.runtime.ucum.durations import CALENDAR_UNITS
 from measurewise.engine.runtime.values import Quantity, Ratio
+
+
+HUGE = 10**36 - 1
+"""The greatest magnitude of a Decimal result."""
 
 
 def q(text: str) -> Quantity:
@@ -155,14 +158,6 @@ def test_a_quantity_without_value_counts_as_null(operator) -> None:
     assert operator(q("1 g"), Quantity(None, "mg")) is None
 
 
-def test_least_and_greatest_ignore_nulls_and_convert() -> None:
-    values = [q("1 m"), None, q("50 cm"), q("2000 mm")]
-    assert quantities.minimum(values) == q("50 cm")
-    assert quantities.maximum(values) == q("2000 mm")
-    assert quantities.minimum([None]) is None
-    assert quantities.maximum([q("1 m"), q("1 s")]) is None
-
-
 # --- arithmetic -------------------------------------------------------------------------------------------
 
 
@@ -185,7 +180,7 @@ def test_least_and_greatest_ignore_nulls_and_convert() -> None:
         ("add", "37 Cel", "1 Cel", None),
         ("add", "37 Cel", "1 K", None),
         ("add", "1 foo", "2 foo", "3 foo"),
-        ("add", "99999999999999999999.99999999 g", "1 g", None),
+        ("add", f"{HUGE} g", f"{HUGE} g", None),
         ("add", "99999999999999999999.99999998 g", "0.00000001 g", "99999999999999999999.99999999 g"),
         ("subtract", "3.14 mg", "3.12 mg", "0.02 mg"),
         ("subtract", "1 L", "1 mL", "999 mL"),
@@ -200,7 +195,7 @@ def test_least_and_greatest_ignore_nulls_and_convert() -> None:
         ("multiply", "2 foo", "3", "6 foo"),
         ("multiply", "2 foo", "3 m", None),
         ("multiply", "0.00001 g", "0.0001 g", "0.00000000 g2"),
-        ("multiply", "99999999999 g", "99999999999 g", None),
+        ("multiply", f"{HUGE} g", f"{HUGE} g", None),
         ("divide", "12 cm2", "3 cm", "4 cm"),
         ("divide", "1 g/cm3", "1 g/cm3", "1"),
         ("divide", "10.0 g", "5", "2.0 g"),
@@ -246,16 +241,6 @@ def test_sign_and_magnitude_leave_the_unit_alone() -> None:
     assert quantities.absolute(q("-5.5 mg")) == q("5.5 mg")
     assert quantities.negate(None) is None
     assert quantities.absolute(None) is None
-
-
-def test_neighbours_are_one_step_of_the_eighth_place_away() -> None:
-    assert quantities.successor(q("5.0 g")) == q("5.00000001 g")
-    assert quantities.predecessor(q("5.0 g")) == q("4.99999999 g")
-    assert quantities.successor(None) is None
-    with pytest.raises(EvaluationError, match="has no successor"):
-        quantities.successor(q("99999999999999999999.99999999 g"))
-    with pytest.raises(EvaluationError, match="has no predecessor"):
-        quantities.predecessor(q("-99999999999999999999.99999999 g"))
 
 
 # --- conversion -------------------------------------------------------------------------------------------
@@ -320,7 +305,7 @@ def test_conversion_of_or_to_null_is_null() -> None:
         ("5 ''", None),
         ("5 'mg' 'mg'", None),
         ("1e3 'mg'", None),
-        ("100000000000000000000 'g'", None),
+        (f"1{HUGE} 'g'", None),
         ("", None),
     ],
 )
@@ -486,4 +471,4 @@ def test_every_result_is_a_cql_decimal(a: Quantity, b: Quantity) -> None:
         result = operator(a, b)
         if result is not None:
             assert result.value.as_tuple().exponent >= -8
-            assert abs(result.value) < 10**20
+            assert abs(result.value) <= HUGE

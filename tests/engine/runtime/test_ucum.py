@@ -319,23 +319,23 @@ def test_invalid_and_special_units_have_no_product() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "unit", "target", "expected"),
     [
-        (Fraction(1, 3), "0.33333333"),
-        (Fraction(2, 3), "0.66666667"),
-        (Fraction(1, 2 * 10**8), "0.00000001"),
-        (Fraction(-1, 2 * 10**8), "-0.00000001"),
-        (Fraction(1, 3 * 10**8), "0"),
-        (Fraction(-1, 3 * 10**8), "0"),
-        (Fraction(1000), "1000"),
-        (Fraction(5, 2), "2.5"),
+        ("1", "m", "[ft_i]", "3.2808399"),
+        ("1", "d", "a", "0.00273785"),
+        ("0.4", "ng", "dg", "0"),
+        ("5", "ng", "dg", "0.00000005"),
+        ("0.5", "ng", "cg", "0.00000005"),
+        ("0.05", "ng", "cg", "0.00000001"),
+        ("-0.05", "ng", "cg", "-0.00000001"),
+        ("5", "kg", "g", "5000"),
     ],
 )
-def test_a_result_is_rounded_half_away_from_zero_at_eight_places(value: Fraction, expected: str) -> None:
-    assert f"{ucum.decimal_of(value):f}" == expected
+def test_a_conversion_rounds_once_at_the_eighth_place(
+    value: str, unit: str, target: str, expected: str
+) -> None:
+    assert ucum.convert(Decimal(value), unit, target) == Decimal(expected)
 
 
-def test_a_result_of_more_than_28_digits_is_null() -> None:
-    assert ucum.decimal_of(Fraction(10**20)) is None
-    assert ucum.decimal_of(Fraction(10**20 - 1)) == Decimal(10**20 - 1)
-    assert ucum.convert(Decimal(1), "Ym", "nm") is None
+def test_a_conversion_to_more_digits_than_a_decimal_has_is_null() -> None:
+    assert ucum.convert(Decimal(10**28 - 1), "Ym", "nm") is None
