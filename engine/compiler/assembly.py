@@ -16,6 +16,7 @@ from measurewise.engine import elm
 from measurewise.engine.compiler import chapters
 from measurewise.engine.compiler.constants import Constants
 from measurewise.engine.compiler.emitter import Emitter, Names
+from measurewise.engine.compiler.freedom import Freedom
 from measurewise.engine.compiler.retrieval import CodeElement, Kind, Retrieval
 from measurewise.engine.compiler.shapes import Shapes
 from measurewise.engine.compiler.unit import Unit, link
@@ -82,6 +83,7 @@ class Assembly:
         self.shapes = Shapes(model)
         self.units = link(list(libraries))
         self.constants = Constants(self)
+        self.freedom = Freedom()
         self.prelude: list[str] = []
         self.functions: list[str] = []
         self.definitions: dict[tuple[Unit, str], Definition] = {}
@@ -93,6 +95,7 @@ class Assembly:
         self._variants: dict[tuple[int, tuple[DataType, ...], tuple[bool, ...]], Variant] = {}
         self._named: dict[str, Term] = {}
         self._keys: dict[int, Any] = {}
+        self._lifted: dict[tuple[Unit, Any], Definition] = {}
         self._readers: dict[tuple[Any, ...], tuple[str, DataType] | None] = {}
         self._function_count = 0
 
@@ -153,6 +156,31 @@ class Assembly:
         self.definitions[unit, name] = found
         return found
 
+    def lifted(self, unit: Unit, node: elm.Expression, where: str) -> Term | None:
+        """A closed expression as a definition of its own, shared by all places that say the same."""
+        key = (unit, self.key(node))
+        found = self._lifted.get(key)
+        if found is None:
+            slot = self._slot()
+            emitter = Emitter(self, unit, where)
+            term = emitter.expr(node)
+            if term.atomic and not term.text.startswith(("v", "r", "x", "t", "b", "q")):
+                return term
+            function = f"h{slot}"
+            emitter.w.emit(f"s[{slot}] = v = {term.text}")
+            emitter.w.emit("return v")
+            self._function(f"def {function}(s):", f"part of {where}", emitter)
+            found = Definition(function, slot, term.type, term.nullable, term.two_valued, term.solid)
+            self._lifted[key] = found
+        slot = found.slot
+        return Term(
+            f"(e{slot} if (e{slot} := s[{slot}]) is not U else {found.function}(s))",
+            found.type,
+            nullable=found.nullable,
+            two_valued=found.two_valued,
+            solid=found.solid,
+        )
+
     def _settled(self, term: Term, declared: DataType | None) -> Term:
         """A body under its own type, or the declared one where its own says nothing."""
         if declared is None or declared == term.type:
@@ -210,16 +238,53 @@ class Assembly:
             arguments.append(argument)
             names.operands[operand.name] = Term(argument, kind, atomic=True, solid=solid[number])
         emitter = Emitter(self, unit, where, names)
+        emitter.repeated = 1
+        remembered = self._remembering(unit, source, kinds, arguments)
+        if remembered is not None:
+            memo, found_key, kept = remembered
+            emitter.w.emit(f"m = s[{memo}]")
+            with emitter.w.block("if m is U"):
+                emitter.w.emit(f"m = s[{memo}] = {{}}")
+            emitter.w.emit(f"k = {found_key}")
+            emitter.w.emit("known = m.get(k)")
+            with emitter.w.block("if known is not None"):
+                emitter.w.emit("return known[0]")
         if source.expression is None or source.external:
             emitter.w.emit(f"raise external_function({unit.label!r}, {source.name!r})")
         else:
             term = self._settled(emitter.expr(source.expression), declared)
-            emitter.w.emit(f"return {term.text}")
+            if remembered is not None:
+                emitter.w.emit(f"v = {term.text}")
+                emitter.w.emit(f"m[k] = (v, {kept})")
+                emitter.w.emit("return v")
+            else:
+                emitter.w.emit(f"return {term.text}")
             variant.type, variant.nullable, variant.solid = term.type, term.nullable, term.solid
         header = f"def {name}({', '.join(['s', *arguments])}):"
         listed = ", ".join(map(str, kinds))
         self._function(header, f"{unit.name}.{source.name}({listed})", emitter)
         return variant
+
+    def _remembering(
+        self, unit: Unit, source: elm.FunctionDef, kinds: tuple[DataType, ...], arguments: list[str]
+    ) -> tuple[int, str, str] | None:
+        """How a function that looks around the record remembers its results for a patient.
+
+        Only where every operand is a part of the record or a string; the memo holds on to its operands, so that
+        an identity cannot be taken over by another object. Gives the slot, the key and what to hold on to.
+        """
+        if not arguments or not self.freedom.heavy(unit, source):
+            return None
+        keys = []
+        for kind, argument in zip(kinds, arguments, strict=True):
+            if self.shapes.is_fhir(kind) and self.shapes.primitive(kind) is None:
+                keys.append(f"id({argument})")
+            elif kind in (STRING, VALUESET) or self.shapes.primitive(kind) == STRING:
+                keys.append(argument)
+            else:
+                return None
+        key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
+        return self._slot(), key, ", ".join(arguments)
 
     def overload(
         self, unit: Unit, node: elm.FunctionRef, arguments: list[Term], em: Emitter

@@ -54,6 +54,29 @@ def decides(*nodes: type) -> Callable[[DecideRule], DecideRule]:
     return register
 
 
+LIFTED = (
+    elm.Query,
+    elm.FunctionRef,
+    elm.Union,
+    elm.Intersect,
+    elm.Except,
+    elm.Exists,
+    elm.First,
+    elm.Last,
+    elm.SingletonFrom,
+    elm.Flatten,
+    elm.Distinct,
+    elm.Collapse,
+    elm.Expand,
+    elm.Count,
+    elm.Sum,
+    elm.Min,
+    elm.Max,
+    elm.CalculateAgeAt,
+)
+"""Nodes that cost enough to be evaluated once for a patient when they are closed."""
+
+
 @dataclass
 class Names:
     """What names mean inside one function: aliases, lets, operands, and the row of a sort."""
@@ -83,7 +106,11 @@ class Names:
 
 
 class Emitter:
-    """Emits the body of one function of the assembled program."""
+    """Emits the body of one function of the assembled program.
+
+    ``repeated`` counts what surrounds the place being written and may run it many times for a patient: loops,
+    and the body of a CQL function. There a closed expression is lifted out to be evaluated once.
+    """
 
     def __init__(self, assembly: Assembly, unit: Unit, where: str, names: Names | None = None) -> None:
         self.assembly = assembly
@@ -92,6 +119,7 @@ class Emitter:
         self.shapes: Shapes = assembly.shapes
         self.w = Writer()
         self.names = names or Names()
+        self.repeated = 0
 
     # ------------------------------------------------------------------- values
 
@@ -103,6 +131,10 @@ class Emitter:
         constant = self.assembly.constants.of(self.unit, node)
         if constant is not None:
             return constant
+        if self.repeated and isinstance(node, LIFTED) and self.assembly.freedom.closed(node):
+            lifted = self.assembly.lifted(self.unit, node, self.where)
+            if lifted is not None:
+                return lifted
         return rule(self, node)
 
     def atom(self, node: elm.Expression, stem: str = "t") -> Term:
@@ -123,6 +155,13 @@ class Emitter:
     def declared(self, node: elm.Element, otherwise: DataType = ANY) -> DataType:
         """The result type written on a node, or the one inferred."""
         return self.shapes.declared(node) or otherwise
+
+    @contextmanager
+    def looping(self) -> Iterator[None]:
+        """What is emitted inside may run many times for a patient."""
+        self.repeated += 1
+        yield
+        self.repeated -= 1
 
     # ---------------------------------------------------------------- lazy parts
 

@@ -123,6 +123,7 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
                 if early and loops:
                     stack.callback(_leave, em, early)
                 stack.enter_context(em.w.block(f"for {alias} in {listed}"))
+                stack.enter_context(em.looping())
                 names.aliases[source.alias] = Term(alias, element, atomic=True, nullable=not term.solid)
                 loops += 1
                 ends.append(loops)
@@ -172,7 +173,7 @@ def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
             element = source.type.element
             alias = em.w.fresh(_identifier(relation.alias))
             listed = source.text if em.w.is_nonnull(source) else f"({source.text} or ())"
-            with em.w.block(f"for {alias} in {listed}"):
+            with em.w.block(f"for {alias} in {listed}"), em.looping():
                 names.aliases[relation.alias] = Term(alias, element, atomic=True, nullable=not source.solid)
                 with em.w.block(f"if {em.truth(relation.such_that)}"):
                     em.w.emit(f"{flag} = True")
@@ -203,7 +204,7 @@ def _aggregate(em: Emitter, node: elm.Query, clause: elm.AggregateClause) -> Ter
         rows(em, replace(node, aggregate=None), sources, gather)
         names = em.names.with_aliases()
         row_name = em.w.fresh("row")
-        with em.scope(names), em.w.block(f"for {row_name} in distinct({gathered})"):
+        with em.scope(names), em.looping(), em.w.block(f"for {row_name} in distinct({gathered})"):
             for index, source in enumerate(node.source):
                 names.aliases[source.alias] = Term(f"{row_name}[{index}]", shape[index].type, atomic=True)
             for let in node.let:
@@ -236,7 +237,7 @@ def sort_rows(em: Emitter, variable: str, row: Term, items: tuple[elm.SortByItem
         this = Term(argument, row.type, atomic=True, nullable=True)
         names = em.names.with_aliases(row=this)
         names.aliases["$this"] = this
-        with em.scope(names), em.w.block(f"def {function}({argument})"):
+        with em.scope(names), em.looping(), em.w.block(f"def {function}({argument})"):
             if isinstance(item, elm.ByColumn):
                 key = path(em, this, item.path, em.shapes.declared(item))
             else:
@@ -398,7 +399,7 @@ def aggregate(em: Emitter, node: elm.Aggregate) -> Term:
         index=Term(index, INTEGER, atomic=True, nullable=False),
         total=Term(running, kind, atomic=True),
     )
-    with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
+    with em.scope(names), em.looping(), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
         em.w.emit(f"{running} = {em.expr(node.iteration).text}")
     return Term(running, kind, atomic=True)
 
@@ -422,7 +423,7 @@ def filter_(em: Emitter, node: elm.Filter) -> Term:
     result = em.w.variable("r", "[]")
     item, index = em.w.fresh("x"), em.w.fresh("i")
     names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
-    with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
+    with em.scope(names), em.looping(), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
         condition = em.truth(node.condition)
         with em.w.block(f"if {condition}"):
             em.w.emit(f"{result}.append({item})")
@@ -437,7 +438,7 @@ def for_each(em: Emitter, node: elm.ForEach) -> Term:
     result = em.w.variable("r", "[]")
     item, index = em.w.fresh("x"), em.w.fresh("i")
     names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
-    with em.scope(names), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
+    with em.scope(names), em.looping(), em.w.block(f"for {index}, {item} in enumerate({source.text} or ())"):
         value = em.expr(node.element)
         em.w.emit(f"{result}.append({value.text})")
     return Term(f"({result} if {source.text} is not None else None)", ListType(value.type))
@@ -450,7 +451,7 @@ def repeat(em: Emitter, node: elm.Repeat) -> Term:
     element = source.type.element if isinstance(source.type, ListType) else ANY
     function, item, index = em.w.fresh("more"), em.w.fresh("x"), em.w.fresh("i")
     names = _iteration_names(em, node.scope, Term(item, element, atomic=True), index)
-    with em.scope(names), em.w.block(f"def {function}({item}, {index}=0)"):
+    with em.scope(names), em.looping(), em.w.block(f"def {function}({item}, {index}=0)"):
         em.w.emit(f"return {em.expr(node.element).text}")
     return Term(f"repeat({source.text}, {function})", source.type)
 
