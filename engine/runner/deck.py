@@ -133,7 +133,7 @@ class MeasureTally:
 
 @dataclass(frozen=True, slots=True)
 class DeckSettings:
-    """How a deck is run; see ``Engine``. ``strip_labels`` first takes ``meta.profile`` from every resource."""
+    """How a deck is run; see ``Engine``. ``strip_labels`` takes all ``meta.profile`` away first."""
 
     matching: Matching = Matching.AUTO
     missing_valuesets: MissingPolicy = "empty"
@@ -221,7 +221,7 @@ def run_measure(
             tally.failures.append(_failure(name, case, found, review))
     for prepared in runs.values():
         if isinstance(prepared, Prepared):
-            tally.notices += [str(n) for n in prepared.notices if str(n) not in tally.notices]
+            tally.notices += [sentence for sentence in prepared.remarks() if sentence not in tally.notices]
     tally.seconds = time.perf_counter() - started
     return tally
 

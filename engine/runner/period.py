@@ -11,6 +11,7 @@ from measurewise.engine.runtime.temporal import MILLISECOND, DateTime, compare
 from measurewise.engine.runtime.values import Interval
 
 _YEAR = re.compile(r"\d{4}")
+_OFFSET = re.compile(r"Z|([+-])(\d{2}):(\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,15 @@ class Period:
                 mend="Write the earlier date first.",
             )
         return Interval(start, end, True, True, "DateTime")
+
+
+def offset_minutes(text: str) -> int:
+    """The minutes of an offset from UTC as FHIR writes it: ``Z``, ``-05:00``. Raises ContentError."""
+    found = _OFFSET.fullmatch(text.strip())
+    if found is None or int(found[2] or 0) * 60 + int(found[3] or 0) > 14 * 60 or int(found[3] or 0) > 59:
+        raise ContentError(f"'{text}' is no offset from UTC.", mend="Write -05:00, or Z.")
+    minutes = int(found[2] or 0) * 60 + int(found[3] or 0)
+    return -minutes if found[1] == "-" else minutes
 
 
 def _moment(text: str, zone: int) -> DateTime:

@@ -27,6 +27,7 @@ from measurewise.engine.record.record import Record
 from measurewise.engine.runner.period import Period
 from measurewise.engine.runtime.datetime_parsing import parse_datetime
 from measurewise.engine.runtime.messages import MessageSink
+from measurewise.engine.terminology.value_sets import ValueSetIndex
 
 MissingPolicy = Literal["error", "empty"]
 
@@ -93,7 +94,12 @@ class Engine:
             messages=messages,
         )
         return Prepared(
-            compiled, run, asked, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources
+            compiled,
+            run,
+            asked,
+            supplemental_data=supplemental_data,
+            evaluated_resources=evaluated_resources,
+            value_sets=self.value_sets,
         )
 
     def compiled(self, *measures: str) -> Program:
@@ -154,16 +160,30 @@ class Prepared:
         *,
         supplemental_data: bool,
         evaluated_resources: bool,
+        value_sets: ValueSetIndex,
     ) -> None:
         self.program = compiled.program
         self.measures = compiled.measures
         self.notices = compiled.notices
         self.run = run
         self.period = period
+        self._value_sets = value_sets
         self._evaluators = [
             Evaluator(m, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources)
             for m in compiled.measures
         ]
+
+    def remarks(self) -> list[str]:
+        """All that a person should know of the content and that stops nothing, a sentence each.
+
+        What there is to say of profiles and value sets is known when retrieves have asked for them.
+        """
+        sentences = [str(notice) for notice in self.notices]
+        sentences += [f"{m.name}, {n.where}: {n.what}" for m in self.measures for n in m.notices]
+        told = " ".join(sentences)
+        sentences += [s for s in self._value_sets.notices if s.partition(": ")[0] not in told]
+        sentences += profile_table().notices
+        return list(dict.fromkeys(sentences))
 
     def evaluate(self, record: Record) -> list[PatientResult]:
         """The patient's result in each measure. Raises EvaluationError as the CQL does."""

@@ -1,0 +1,83 @@
+"""The commands under one name, and what becomes of errors.
+
+Exit status: 0 when all went well; 1 when patients failed or cases differ; 2 when the command could not be
+done (wrong usage, content or input that cannot be used); 130 when interrupted. Only a fault of the program
+shows a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+
+import measurewise
+from measurewise.cli.output import print_json
+from measurewise.engine.errors import MeasurewiseError
+
+FAILED: Final = 2
+INTERRUPTED: Final = 130
+
+app = App(
+    name="measurewise",
+    help="Clinical quality measures (eCQM) computed from FHIR records.",
+    version=measurewise.__version__,
+)
+app.command(
+    "measurewise.cli.evaluate:evaluate",
+    help="Evaluate measures over patients: populations, scores, MeasureReports.",
+    sort_key=1,
+)
+app.command(
+    "measurewise.cli.deck:deck",
+    help="Run a deck of published test cases and show which pass.",
+    sort_key=2,
+)
+app.command(
+    "measurewise.cli.compile:compile_measure",
+    name="compile",
+    help="Compile a measure and tell what it consists of, or show the Python that runs.",
+    sort_key=3,
+)
+app.command(
+    "measurewise.cli.synthesize:synthesize",
+    help="Make synthetic patients.",
+    sort_key=4,
+)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status. Errors that a user can cause are printed on one line."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in tokens
+    try:
+        status = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except MeasurewiseError as error:
+        return _failed(error, as_json)
+    except CycloptsError as error:
+        usage = MeasurewiseError(
+            " ".join(str(error).split()), mend="See measurewise --help, and --help of each command."
+        )
+        return _failed(usage, as_json)
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough; the interpreter must not try to flush the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _failed(error: MeasurewiseError, as_json: bool) -> int:
+    """One line on stderr, and with ``--json`` an object on stdout, where a program looks for one."""
+    print(f"measurewise: {' '.join(str(error).split())}", file=sys.stderr)
+    if as_json:
+        parts = {"code": error.code, "what": error.what, "where": error.where, "mend": error.mend}
+        print_json({"error": {name: part for name, part in parts.items() if part}})
+    return FAILED

@@ -1,0 +1,156 @@
+"""Sums of measures as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from measurewise.cli.output import Column
+from measurewise.engine.measure.accumulate import GroupTotals, SummaryAccumulator
+from measurewise.engine.measure.aggregates import Aggregate, Number
+from measurewise.engine.measure.coded import CodedValue
+from measurewise.engine.measure.definition import CompositeScoring, Group, PopulationCode, Scoring
+from measurewise.engine.measure.scoring import as_decimal, score, score_unit
+
+ABBREVIATIONS: Final = {
+    PopulationCode.INITIAL_POPULATION: "IPOP",
+    PopulationCode.DENOMINATOR: "DENOM",
+    PopulationCode.DENOMINATOR_EXCLUSION: "DENEX",
+    PopulationCode.NUMERATOR: "NUMER",
+    PopulationCode.NUMERATOR_EXCLUSION: "NUMEX",
+    PopulationCode.DENOMINATOR_EXCEPTION: "DENEXCEP",
+    PopulationCode.MEASURE_POPULATION: "MSRPOPL",
+    PopulationCode.MEASURE_POPULATION_EXCLUSION: "MSRPOPLEX",
+}
+"""The abbreviations of HQMF and QRDA, in the order in which the populations are derived."""
+
+
+def summary_table(
+    summaries: Sequence[SummaryAccumulator], *, strata: bool = False
+) -> tuple[list[Column], list[list[str]]]:
+    """Columns and rows: a row a group, and below it, if asked for, a row a stratum."""
+    present = {p.code for s in summaries for group in s.measure.groups for p in group.populations}
+    codes = [code for code in ABBREVIATIONS if code in present]
+    columns = [Column("Measure", style="bold"), Column("Group"), Column("Counts")]
+    columns += [Column(ABBREVIATIONS[code], "right") for code in codes]
+    columns.append(Column("Score", "right", "green"))
+    rows: list[list[str]] = []
+    for summary in summaries:
+        for number, (group, totals) in enumerate(zip(summary.measure.groups, summary.groups, strict=True)):
+            name = group.id or str(number + 1)
+            rows.append(
+                [
+                    "" if number else summary.measure.name,
+                    "" if len(summary.measure.groups) == 1 else name,
+                    "patients" if group.basis == "boolean" else group.basis,
+                    *_cells(codes, group, totals.counts),
+                    _shown(group, totals.score(group), totals.aggregates),
+                ]
+            )
+            if strata:
+                rows += _stratum_rows(codes, group, totals)
+    return columns, rows
+
+
+def _stratum_rows(codes: Sequence[PopulationCode], group: Group, totals: GroupTotals) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for stratifier, by_value in zip(group.stratifiers, totals.strata, strict=True):
+        name = " / ".join(component.criteria.name for component in stratifier.components)
+        for values, sums in sorted(by_value.items()):
+            value = score(group, sums.counts, sums.aggregates)
+            rows.append(
+                [
+                    f"  {name}: {' / '.join(map(_named, values))}",
+                    "",
+                    "",
+                    *_cells(codes, group, sums.counts),
+                    _shown(group, value, sums.aggregates),
+                ]
+            )
+    return rows
+
+
+def summary_json(summary: SummaryAccumulator) -> dict[str, Any]:
+    """One measure's sums; scores and observations as exact decimals, strata by the text of their values."""
+    groups: list[dict[str, Any]] = []
+    for group, totals in zip(summary.measure.groups, summary.groups, strict=True):
+        strata = [
+            {
+                "stratifier": stratifier.id or " / ".join(c.criteria.name for c in stratifier.components),
+                "value": " / ".join(map(_named, values)),
+                "populations": _populations(group, sums.counts),
+                "score": _number(score(group, sums.counts, sums.aggregates)),
+            }
+            for stratifier, by_value in zip(group.stratifiers, totals.strata, strict=True)
+            for values, sums in sorted(by_value.items())
+        ]
+        groups.append(
+            {
+                "id": group.id,
+                "scoring": group.scoring,
+                "basis": group.basis,
+                "populations": _populations(group, totals.counts),
+                "observations": [
+                    {
+                        "id": observation.id,
+                        "aggregate": aggregate.method,
+                        "count": aggregate.count,
+                        "value": _number(aggregate.result()),
+                        "unit": aggregate.unit,
+                    }
+                    for observation, aggregate in zip(group.observations, totals.aggregates, strict=True)
+                ],
+                "strata": strata,
+                "score": _number(totals.score(group)),
+                "unit": score_unit(group, totals.aggregates),
+            }
+        )
+    measure = summary.measure
+    return {
+        "measure": measure.name,
+        "version": measure.version,
+        "url": measure.url,
+        "patients": summary.patients,
+        "groups": groups,
+    }
+
+
+def _populations(group: Group, counts: Sequence[int | None]) -> list[dict[str, Any]]:
+    return [
+        {"id": population.id, "code": population.code, "count": count}
+        for population, count in zip(group.populations, counts, strict=True)
+        if count is not None
+    ]
+
+
+def _cells(codes: Sequence[PopulationCode], group: Group, counts: Sequence[int | None]) -> list[str]:
+    cells: list[str] = []
+    for code in codes:
+        of_code = [
+            count
+            for p, count in zip(group.populations, counts, strict=True)
+            if p.code is code and count is not None
+        ]
+        cells.append(" + ".join(f"{count:,}" for count in of_code))
+    return cells
+
+
+def _shown(group: Group, value: Number | None, aggregates: Sequence[Aggregate]) -> str:
+    if value is None:
+        return "" if group.scoring is Scoring.COHORT else "n/a"
+    counted = (CompositeScoring.ALL_OR_NOTHING, CompositeScoring.OPPORTUNITY)
+    if group.scoring is Scoring.PROPORTION or (group.composite and group.composite.scoring in counted):
+        return f"{as_decimal(value * 100):,.2f} %"
+    unit = score_unit(group, aggregates)
+    exact = as_decimal(value)
+    short = exact.quantize(Decimal("0.0001")) if exact.as_tuple().exponent < -4 else exact  # type: ignore[operator]
+    return f"{short:,f}" + (f" {unit}" if unit else "")
+
+
+def _number(value: Number | None) -> Decimal | None:
+    return None if value is None else as_decimal(value)
+
+
+def _named(value: CodedValue) -> str:
+    return value.text or value.code
