@@ -23,7 +23,7 @@ class Chart:
     don't, as most servers. Moments are local times of the patient's ``zone``.
     """
 
-    __slots__ = ("_counts", "chance", "died", "labelled", "patient", "resources", "year", "zone")
+    __slots__ = ("_counts", "_in_utc", "chance", "died", "labelled", "patient", "resources", "year", "zone")
 
     def __init__(self, chance: Chance, patient: str, year: int) -> None:
         self.chance = chance
@@ -31,6 +31,11 @@ class Chart:
         self.year = year
         self.zone = timezone(timedelta(hours=chance.one(ZONES)))
         self.labelled = chance.happens(0.5)
+        self._in_utc = {
+            "clinic": chance.happens(0.25),
+            "laboratory": chance.happens(0.5),
+            "device": chance.happens(0.5),
+        }
         self.died: datetime | None = None
         self.resources: list[Json] = []
         self._counts: dict[str, int] = {}
@@ -47,24 +52,26 @@ class Chart:
         """A local time in office hours on a day of the measurement year, counted from 1."""
         return self.moment(1, 1) + timedelta(days=self.chance.whole(first, last) - 1)
 
-    def told(self, moment: datetime) -> str:
-        """The moment as a FHIR dateTime with an offset: the local one, UTC, or with fractional seconds."""
-        form = self.chance.whole(1, 10)
-        if form <= 2:
-            return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if form == 3:
-            return moment.isoformat(timespec="milliseconds")
-        return moment.isoformat(timespec="seconds")
+    def told(self, moment: datetime, source: str = "clinic") -> str:
+        """The moment as a FHIR dateTime with an offset: the local one or UTC, some with milliseconds.
+
+        A source (``clinic``, ``laboratory``, ``device``) tells all its times of a record in one of the two,
+        as real systems do; days of different sources may differ by one.
+        """
+        fraction = "milliseconds" if self.chance.happens(0.1) else "seconds"
+        if self._in_utc[source]:
+            return moment.astimezone(UTC).isoformat(timespec=fraction).replace("+00:00", "Z")
+        return moment.isoformat(timespec=fraction)
 
     def told_roughly(self, day: date) -> str:
         """The day as a FHIR dateTime of some precision: its year, its month or itself."""
         return day.isoformat()[: self.chance.one((4, 7, 10, 10))]
 
-    def period(self, start: datetime, end: datetime | None) -> Json:
+    def period(self, start: datetime, end: datetime | None, source: str = "clinic") -> Json:
         """A FHIR Period; without an end it goes on."""
-        period = {"start": self.told(start)}
+        period = {"start": self.told(start, source)}
         if end is not None:
-            period["end"] = self.told(end)
+            period["end"] = self.told(end, source)
         return period
 
     # Resources
@@ -181,9 +188,10 @@ class Chart:
         if form <= 2:
             effective = {"effectiveDateTime": taken.date().isoformat()}
         elif form == 3:
-            effective = {"effectivePeriod": self.period(taken, taken + timedelta(minutes=10))}
+            over = self.period(taken, taken + timedelta(minutes=10), "laboratory")
+            effective = {"effectivePeriod": over}
         else:
-            effective = {"effectiveDateTime": self.told(taken)}
+            effective = {"effectiveDateTime": self.told(taken, "laboratory")}
         told = (
             {"valueQuantity": value}
             if value is not None
@@ -210,7 +218,7 @@ class Chart:
                 "category": [v.concept({"system": f"{v.HL7}/observation-category", "code": "vital-signs"})],
                 "code": self.concept(coding),
                 "subject": self.subject(),
-                "effectiveDateTime": self.told(taken),
+                "effectiveDateTime": self.told(taken, "device"),
                 "valueQuantity": value,
             },
         )
@@ -224,7 +232,7 @@ class Chart:
             "category": [v.concept({"system": f"{v.HL7}/observation-category", "code": "vital-signs"})],
             "code": v.concept(v.BLOOD_PRESSURE),
             "subject": self.subject(),
-            "effectiveDateTime": self.told(taken),
+            "effectiveDateTime": self.told(taken, "device"),
             "component": [
                 {"code": v.concept(v.SYSTOLIC), **_pressure(systolic)},
                 {"code": v.concept(v.DIASTOLIC), **_pressure(diastolic)},
