@@ -1,0 +1,261 @@
+"""Calls: functions of this library and of others, fluent functions, and System functions.
+
+CQL 1.5.3 Author's Guide, "Using Functions", "Fluent Functions"; Developer's Guide, "Function Resolution".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from measurewise.engine import elm
+from measurewise.engine.cql import tree
+from measurewise.engine.models.types import ANY, INTEGER, DataType, ListType
+from measurewise.engine.translator.context import Context, Typed
+from measurewise.engine.translator.data_types import canonical
+from measurewise.engine.translator.diagnostics import suggestion
+from measurewise.engine.translator.fhirpath import fhirpath_function
+from measurewise.engine.translator.members import element_of
+from measurewise.engine.translator.operators import operator_names
+from measurewise.engine.translator.options import SignatureLevel
+from measurewise.engine.translator.overloads import resolve_function
+from measurewise.engine.translator.references import library_named
+from measurewise.engine.translator.symbols import FunctionSymbol, LibrarySymbols
+
+_INFIX = frozenset(
+    "And Or Xor Implies Not Equal Equivalent Less LessOrEqual Greater GreaterOrEqual Add Subtract Multiply Divide"
+    " TruncatedDivide Modulo Negate DurationBetween DifferenceBetween DateTimeComponentFrom CalculateAge"
+    " CalculateAgeAt SameAs SameOrBefore SameOrAfter Concatenate Slice Times".split()
+)
+SYSTEM_FUNCTIONS = frozenset(operator_names()) - _INFIX
+_SPECIAL = ("Skip", "Take", "Tail")
+_AGE = re.compile(r"(Calculate)?AgeIn(Years|Months|Weeks|Days|Hours|Minutes|Seconds)(At)?")
+
+
+def function_call(c: Context, node: tree.FunctionCall) -> Typed:
+    """``Name(operand, ...)``: of this library, else of System."""
+    name = node.name.name
+    operands = [c.expression(argument) for argument in node.arguments]
+    own = c.own.functions(name)
+    if own:
+        found = _resolve(c, own, operands)
+        if found is not None:
+            return _reference(c, node, found, operands, None, own)
+    system = system_function(c, node, name, operands)
+    if system is not None:
+        return system
+    if own:
+        raise _no_overload(c, node.name, name, own, operands, None)
+    known = [*c.own.symbols.functions, *SYSTEM_FUNCTIONS, *_SPECIAL]
+    raise c.fail(node.name, f'There is no function "{name}".', suggestion(name, known))
+
+
+def method_call(c: Context, node: tree.MethodCall) -> Typed:
+    """``Library.Name(operand)``, or a fluent function of a value."""
+    name = node.name.name
+    library = library_named(c, node.source)
+    if library is not None:
+        return _library_call(c, node, *library)
+    source = c.expression(node.source)
+    special = fhirpath_function(c, node, source, lambda: _fluent_exists(c, name))
+    if special is not None:
+        return special
+    operands = [source, *(c.expression(argument) for argument in node.arguments)]
+    found = _fluent(c, node, name, operands)
+    if found is not None:
+        return found
+    candidates = _fluent_candidates(c, name)
+    if not candidates:
+        known = [
+            f
+            for symbols in (c.own.symbols, *c.includes.values())
+            for f, overloads in symbols.functions.items()
+            if any(o.fluent for o in overloads)
+        ]
+        raise c.fail(node.name, f'There is no fluent function "{name}".', suggestion(name, known))
+    raise _no_overload(c, node.name, name, [f for _, f in candidates], operands, None)
+
+
+def _fluent_exists(c: Context, name: str) -> bool:
+    return bool(_fluent_candidates(c, name))
+
+
+def _fluent_candidates(c: Context, name: str) -> list[tuple[str | None, FunctionSymbol]]:
+    candidates: list[tuple[str | None, FunctionSymbol]] = [
+        (None, f) for f in c.own.functions(name) if f.fluent
+    ]
+    for local, symbols in c.includes.items():
+        candidates += [(local, f) for f in symbols.fluent(name)]
+    return candidates
+
+
+def _fluent(c: Context, node: tree.MethodCall, name: str, operands: Sequence[Typed]) -> Typed | None:
+    given = tuple(o.type for o in operands)
+    candidates = [x for x in _fluent_candidates(c, name) if len(x[1].operands) == len(given)]
+    best = resolve_function(c.conversions, candidates, lambda x: _operands(x[1]), given)
+    if not best:
+        return None
+    (local, function), conversions = best[0]
+    overloads = c.own.functions(name) if local is None else c.includes[local].functions[name]
+    return _call(c, node, function, conversions, operands, local, overloads)
+
+
+def _library_call(c: Context, node: tree.MethodCall, local: str, symbols: LibrarySymbols) -> Typed:
+    name = node.name.name
+    overloads = symbols.functions.get(name, [])
+    if not overloads:
+        raise c.fail(
+            node.name,
+            f'Library {symbols} has no function "{name}".',
+            suggestion(name, symbols.functions),
+        )
+    public = [f for f in overloads if f.public]
+    if not public:
+        raise c.fail(node.name, f'"{name}" is private in library {symbols}.', "Make it public there.")
+    operands = [c.expression(argument) for argument in node.arguments]
+    found = _resolve(c, public, operands)
+    if found is None:
+        raise _no_overload(c, node.name, name, public, operands, symbols)
+    return _reference(c, node, found, operands, local, overloads)
+
+
+_Found = tuple[FunctionSymbol, tuple["Conversion", ...]]
+
+
+def _operands(function: FunctionSymbol) -> tuple[DataType, ...]:
+    return function.operands
+
+
+def _resolve(c: Context, functions: Sequence[FunctionSymbol], operands: Sequence[Typed]) -> _Found | None:
+    given = tuple(o.type for o in operands)
+    fitting = [f for f in functions if len(f.operands) == len(given)]
+    best = resolve_function(c.conversions, fitting, _operands, given)
+    return best[0] if best else None
+
+
+def _reference(
+    c: Context,
+    node: tree.FunctionCall | tree.MethodCall,
+    found: _Found,
+    operands: Sequence[Typed],
+    local: str | None,
+    overloads: Sequence[FunctionSymbol],
+) -> Typed:
+    function, conversions = found
+    return _call(c, node, function, conversions, operands, local, overloads)
+
+
+def _call(
+    c: Context,
+    node: tree.Node,
+    function: FunctionSymbol,
+    conversions: Sequence["Conversion"],
+    operands: Sequence[Typed],
+    local: str | None,
+    overloads: Sequence[FunctionSymbol],
+) -> Typed:
+    nodes = tuple(
+        o.node if way.apply is None else way.apply(o.node) for o, way in zip(operands, conversions, strict=True)
+    )
+    level = c.options.signature_level
+    signature: tuple[elm.TypeSpecifier, ...] = ()
+    if level is SignatureLevel.ALL or (level is SignatureLevel.OVERLOADS and len(overloads) > 1):
+        signature = tuple(c.types.specifier(kind) for kind in function.operands)
+    elif level is SignatureLevel.DIFFERING and function.operands != tuple(o.type for o in operands):
+        signature = tuple(c.types.specifier(kind) for kind in function.operands)
+    result = c.own.function_result(function, node) if local is None else function.result
+    value = elm.FunctionRef(name=function.name, library_name=local, operand=nodes, signature=signature)
+    return Typed(value, canonical(result))
+
+
+def _no_overload(
+    c: Context,
+    at: tree.Node,
+    name: str,
+    overloads: Sequence[FunctionSymbol],
+    operands: Sequence[Typed],
+    library: LibrarySymbols | None,
+) -> Exception:
+    given = ", ".join(c.show(o.type) for o in operands)
+    offered = " or ".join(f"({', '.join(map(c.show, f.operands))})" for f in overloads[:6])
+    where = "" if library is None else f" of library {library}"
+    return c.fail(at, f'"{name}"{where} cannot be called with ({given}).', f"It takes {offered}.")
+
+
+# --- System functions ---------------------------------------------------------------------------------------
+
+
+def system_function(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) -> Typed | None:
+    """A function of the System library, or None where it has none of this name."""
+    if name in SYSTEM_FUNCTIONS:
+        return _system_operator(c, node, name, operands)
+    if name in _SPECIAL:
+        return _slice(c, node, name, operands)
+    age = _AGE.fullmatch(name)
+    if age is not None:
+        return _age(c, node, name, age, operands)
+    return None
+
+
+def _system_operator(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) -> Typed:
+    if name == "ToString" and len(operands) == 1 and operands[0].type.__class__.__name__ == "ListType":
+        raise c.fail(node, f"ToString cannot be applied to ({c.show(operands[0].type)}).")
+    if name in ("Collapse", "Expand") and len(operands) == 1:
+        from measurewise.engine.models.types import QUANTITY
+
+        operands = (*operands, Typed(elm.Null(), QUANTITY))
+    return c.call(name, operands, node)
+
+
+def _slice(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) -> Typed:
+    wanted = 1 if name == "Tail" else 2
+    if len(operands) != wanted:
+        raise c.fail(node, f"{name} takes {wanted} operand{'s' if wanted > 1 else ''}, not {len(operands)}.")
+    source = operands[0]
+    if not isinstance(source.type, ListType) and source.type != ANY:
+        raise c.fail(node, f"{name} cannot be applied to ({c.show(source.type)}).", "It takes a list.")
+    integer = c.types.qualified_name(INTEGER)
+    start: elm.Expression = elm.Literal(value_type=integer, value="1" if name == "Tail" else "0")
+    end: elm.Expression = elm.Null()
+    if name == "Skip":
+        start = c.convert(operands[1], INTEGER, node, "The number of elements")
+    elif name == "Take":
+        count = c.convert(operands[1], INTEGER, node, "The number of elements")
+        end = elm.Coalesce(operand=(count, elm.Literal(value_type=integer, value="0")))
+    kind = source.type if isinstance(source.type, ListType) else ListType(ANY)
+    return Typed(elm.Slice(source=source.node, start_index=start, end_index=end), kind)
+
+
+def _age(
+    c: Context, node: tree.Node, name: str, match: re.Match[str], operands: Sequence[Typed]
+) -> Typed:
+    calculate, unit, at = match.groups()
+    wanted = (1 if calculate else 0) + (1 if at else 0)
+    if len(operands) != wanted:
+        raise c.fail(node, f"{name} takes {wanted} operands, not {len(operands)}.")
+    given = list(operands)
+    if not calculate:
+        given.insert(0, _birth_date(c, node, name))
+    operator = "CalculateAgeAt" if at else "CalculateAge"
+    return c.call(operator, given, node, precision=unit.removesuffix("s"))
+
+
+def _birth_date(c: Context, node: tree.Node, name: str) -> Typed:
+    for model in c.usings.values():
+        path = model.patient_birth_date_property
+        if path is None:
+            continue
+        definition = c.own.definition(model.patient_class_name or "Patient", node)
+        if definition is None or definition.context == "Unfiltered" or c.context_name == "Unfiltered":
+            continue
+        patient = Typed(elm.ExpressionRef(name=definition.name), definition.type)
+        c.mark(patient.node, node, definition.type)
+        for step in path.split("."):
+            patient = element_of(c, patient, step, node)
+        return patient
+    raise c.fail(
+        node, f"{name} needs a patient.", "Write 'context Patient' before it, and a 'using' of a model with patients."
+    )
+
+
+from measurewise.engine.translator.conversions import Conversion  # noqa: E402

@@ -1,0 +1,277 @@
+"""What the translation of an expression needs: the library's names, the scopes around it, the diagnostics.
+
+One Context serves one library. Chapters (``timing.py``, ``queries.py`` and so on) are functions of a Context
+and a syntax node that give a typed ELM node; ``expressions.py`` knows which chapter takes which node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from measurewise.engine import elm
+from measurewise.engine.cql import tree
+from measurewise.engine.models.model import Model
+from measurewise.engine.models.types import ANY, DataType, ListType, NamedType
+from measurewise.engine.translator.conversions import Conversions
+from measurewise.engine.translator.data_types import Types, choice
+from measurewise.engine.translator.diagnostics import Abandoned, Diagnostics, suggestion
+from measurewise.engine.translator.operators import (
+    arities,
+    build,
+    is_overloaded,
+    overloads,
+)
+from measurewise.engine.translator.options import SignatureLevel, TranslatorOptions
+from measurewise.engine.translator.overloads import resolve_operator
+from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
+
+
+class Typed(NamedTuple):
+    """An ELM node and the type of its value."""
+
+    node: elm.Expression
+    type: DataType
+
+
+@dataclass(slots=True)
+class QueryScope:
+    """Names that a query brings in: aliases, lets, and inside a sort the elements of the row."""
+
+    aliases: dict[str, DataType] = field(default_factory=dict)
+    lets: dict[str, DataType] = field(default_factory=dict)
+    row: DataType | None = None
+    iteration: DataType | None = None
+
+
+@dataclass(slots=True)
+class OperandScope:
+    """The operands of the function whose body is translated."""
+
+    operands: dict[str, DataType]
+
+
+Scope = QueryScope | OperandScope
+
+
+class Definitions(Protocol):
+    """The library's own definitions, translated when first asked for."""
+
+    symbols: LibrarySymbols
+
+    def definition(self, name: str, at: tree.Node) -> DefinitionSymbol | None:
+        """A definition with its type."""
+        ...
+
+    def functions(self, name: str) -> Sequence[FunctionSymbol]:
+        """The overloads of a function; a result that is not known yet is ``Any``."""
+        ...
+
+    def function_result(self, function: FunctionSymbol, at: tree.Node) -> DataType:
+        """The type of what a function gives."""
+        ...
+
+    def names(self) -> list[str]:
+        """All names that the library defines."""
+        ...
+
+
+class Context:
+    """The surroundings of the expression that is being translated."""
+
+    def __init__(
+        self,
+        syntax: tree.SyntaxTree,
+        options: TranslatorOptions,
+        models: dict[str, Model],
+        usings: dict[str, Model],
+        includes: dict[str, LibrarySymbols],
+        definitions: Definitions,
+        dispatch: Callable[[Context, tree.Expression], Typed],
+    ) -> None:
+        self.syntax = syntax
+        self.options = options
+        self.models = models
+        self.usings = usings
+        self.includes = includes
+        self.own = definitions
+        self.diagnostics = Diagnostics(syntax)
+        self.types = Types(models)
+        self.conversions = Conversions(
+            self.types, models.values(), options, self._helper, self._helper_overloaded
+        )
+        self.context_name = "Unfiltered"
+        self.scopes: list[Scope] = []
+        self._dispatch = dispatch
+        self.negated = False
+        self._next_id = 0
+        self.positions: dict[elm.Element, tree.Node] = {}
+
+    def _helper(self, library: str) -> str | None:
+        for local, symbols in self.includes.items():
+            if symbols.name == library:
+                return local
+        return "" if self.own.symbols.name == library else None
+
+    def _helper_overloaded(self, library: str, function: str) -> bool:
+        for symbols in self.includes.values():
+            if symbols.name == library:
+                return len(symbols.functions.get(function, ())) > 1
+        return False
+
+    # --- translating ----------------------------------------------------------------------------------------
+
+    def expression(self, node: tree.Expression) -> Typed:
+        """The ELM of an expression with its type; raises Abandoned once an error is recorded."""
+        typed = self._dispatch(self, node)
+        self.mark(typed.node, node, typed.type)
+        return typed
+
+    def mark(self, node: elm.Element, at: tree.Node, kind: DataType | None = None) -> None:
+        """Give a new ELM node its place in the text and its type, where the options ask for them."""
+        options = self.options
+        if node.locator is None and options.locators:
+            object.__setattr__(node, "locator", str(self.syntax.locate(at)))
+        if options.annotations and node.local_id is None:
+            self._next_id += 1
+            object.__setattr__(node, "local_id", str(self._next_id))
+            self.positions[node] = at
+        if kind is None or not options.result_types or node.result_type_name is not None:
+            return
+        if node.result_type_specifier is None:
+            if isinstance(kind, NamedType):
+                object.__setattr__(node, "result_type_name", self.types.qualified_name(kind))
+            else:
+                object.__setattr__(node, "result_type_specifier", self.types.specifier(kind))
+
+    def fail(self, at: tree.Node, message: str, mend: str = "") -> Abandoned:
+        """Record an error; raise what is given back."""
+        return self.diagnostics.fail(at, message, mend)
+
+    def show(self, kind: DataType) -> str:
+        """A type in the author's words."""
+        return self.types.display(kind)
+
+    # --- scopes ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def scope(self, scope: Scope) -> Iterator[None]:
+        """Names that hold while the block runs."""
+        self.scopes.append(scope)
+        try:
+            yield
+        finally:
+            self.scopes.pop()
+
+    @contextmanager
+    def fresh(self, context_name: str) -> Iterator[None]:
+        """A definition of its own: no scopes of the expression that refers to it."""
+        scopes, self.scopes = self.scopes, []
+        name, self.context_name = self.context_name, context_name
+        try:
+            yield
+        finally:
+            self.scopes = scopes
+            self.context_name = name
+
+    def names_in_scope(self) -> list[str]:
+        """Every name that an identifier could mean here, the nearest first."""
+        names: list[str] = []
+        for scope in reversed(self.scopes):
+            if isinstance(scope, QueryScope):
+                names += [*scope.aliases, *scope.lets]
+            else:
+                names += scope.operands
+        return [*names, *self.own.names(), *self.includes]
+
+    # --- operators and conversions --------------------------------------------------------------------------
+
+    def call(self, operator: str, operands: Sequence[Typed], at: tree.Node, **attributes: Any) -> Typed:
+        """An operator over operands, with the overload that fits them best."""
+        given = tuple(o.type for o in operands)
+        candidates = overloads(operator, len(given))
+        matches = resolve_operator(self.conversions, candidates, given)
+        if not matches:
+            raise self.fail(at, self._no_overload(operator, given), self._offered(operator, given))
+        match = matches[0]
+        nodes = [
+            o.node if way.apply is None else way.apply(o.node)
+            for o, way in zip(operands, match.conversions, strict=True)
+        ]
+        signature: tuple[elm.TypeSpecifier, ...] = ()
+        level = self.options.signature_level
+        if level is SignatureLevel.ALL or (
+            level is SignatureLevel.OVERLOADS and is_overloaded(operator)
+        ):
+            signature = tuple(self.types.specifier(kind) for kind in match.operands)
+        elif level is SignatureLevel.DIFFERING and match.operands != given:
+            signature = tuple(self.types.specifier(kind) for kind in match.operands)
+        return Typed(build(operator, nodes, signature, **attributes), match.result)
+
+    def _no_overload(self, operator: str, given: Sequence[DataType]) -> str:
+        shown = ", ".join(map(self.show, given))
+        if arities(operator) and len(given) not in arities(operator):
+            counts = " or ".join(map(str, arities(operator)))
+            return f"{operator} takes {counts} operands, not {len(given)}."
+        return f"{operator} cannot be applied to ({shown})."
+
+    def _offered(self, operator: str, given: Sequence[DataType]) -> str:
+        offered = []
+        for signature in overloads(operator, len(given))[:8]:
+            text = ", ".join(self.show(o).replace("System.", "") for o in signature.operands)
+            offered.append(f"({text})")
+        return f"It takes {' or '.join(offered)}." if offered else ""
+
+    def convert(self, value: Typed, target: DataType, at: tree.Node, what: str) -> elm.Expression:
+        """A value as another type; ``what`` says in the error where that type comes from."""
+        node = self.conversions.convert(value.node, value.type, target)
+        if node is None:
+            raise self.fail(
+                at,
+                f"{what} must be {self.show(target)}, but this is {self.show(value.type)}.",
+                self.conversion_hint(value.type, target),
+            )
+        return node
+
+    def conversion_hint(self, source: DataType, target: DataType) -> str:
+        """How to bring a value to a type that it does not convert to by itself."""
+        if isinstance(source, ListType) and self.conversions.find(source.element, target) is not None:
+            return "Take one element with 'singleton from', First() or Last()."
+        if isinstance(target, ListType) and self.conversions.find(source, target.element) is not None:
+            return "Put it in braces to make a list of it."
+        if isinstance(target, NamedType) and target.model == "System":
+            operator = f"To{target.name}"
+            if resolve_operator(self.conversions, overloads(operator, 1), (source,)):
+                return f"Convert it with {operator}()."
+        return ""
+
+    def boolean(self, node: tree.Expression, what: str) -> elm.Expression:
+        """A condition."""
+        value = self.expression(node)
+        return self.convert(value, NamedType("System", "Boolean"), node, what)
+
+    def common_type(self, a: DataType, b: DataType) -> DataType:
+        """A type that values of both can be brought to: one of the two, or their choice."""
+        if a == b or b == ANY:
+            return a
+        if a == ANY:
+            return b
+        if self.types.is_subtype(b, a):
+            return a
+        if self.types.is_subtype(a, b):
+            return b
+        if self.conversions.find(b, a) is not None:
+            return a
+        if self.conversions.find(a, b) is not None:
+            return b
+        return choice((a, b))
+
+    def as_common(self, value: Typed, target: DataType, at: tree.Node) -> elm.Expression:
+        """A value as the common type found for it."""
+        return self.convert(value, target, at, "This")
+
+    def unknown_name(self, name: str, at: tree.Node, what: str = "name") -> Abandoned:
+        """The error for a name that nothing in scope has."""
+        return self.fail(at, f'There is no {what} "{name}" here.', suggestion(name, self.names_in_scope()))

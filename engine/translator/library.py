@@ -1,0 +1,594 @@
+"""A library as a whole: its declarations, its definitions in whatever order they refer to each other.
+
+CQL 1.5.3 Author's Guide, "Declarations", "Statements". An expression is translated when it is first referred to
+or when its turn comes; one that comes back to itself is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from measurewise.engine import elm
+from measurewise.engine.cql import tree
+from measurewise.engine.cql.errors import Issue
+from measurewise.engine.errors import ContentError, NotFoundError
+from measurewise.engine.models.model import Model, load_model
+from measurewise.engine.models.names import SYSTEM_URI
+from measurewise.engine.models.types import (
+    ANY,
+    CODE,
+    CODESYSTEM,
+    CONCEPT,
+    VALUESET,
+    DataType,
+    NamedType,
+)
+from measurewise.engine.translator.annotations import annotate
+from measurewise.engine.translator.context import Context, OperandScope, Typed
+from measurewise.engine.translator.diagnostics import Abandoned, suggestion
+from measurewise.engine.translator.expressions import translate_expression
+from measurewise.engine.translator.options import TranslatorOptions
+from measurewise.engine.translator.reuse import Ledger, Remembered
+from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
+from measurewise.engine.translator.terms import code_system, terminology
+from measurewise.engine.translator.type_specifiers import resolve_type
+
+UNFILTERED = ("Unfiltered", "Population")
+TRANSLATOR_VERSION = "measurewise"
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What came of a library: its ELM, and what its author should hear.
+
+    ``library`` is as far as translation went; it is whole only where ``errors`` is empty. ``symbols`` is what
+    other libraries see of it.
+    """
+
+    library: elm.Library
+    errors: tuple[Issue, ...]
+    warnings: tuple[Issue, ...]
+    symbols: LibrarySymbols
+    models: dict[str, Model] = field(repr=False)
+    ledger: Ledger = field(repr=False, compare=False)
+    reused: int = 0
+
+
+class IncludedLibrary:
+    """An included library as the translation of another needs it."""
+
+    __slots__ = ("models", "symbols")
+
+    def __init__(self, symbols: LibrarySymbols, models: dict[str, Model]) -> None:
+        self.symbols = symbols
+        self.models = models
+
+
+Includes = Callable[[str, str | None, str | None], IncludedLibrary]
+"""Gives an included library by name, version and namespace; raises ContentError."""
+
+
+def translate_tree(
+    syntax: tree.SyntaxTree,
+    includes: Includes,
+    options: TranslatorOptions,
+    model_infos: Sequence[Model] = (),
+    before: Ledger | None = None,
+) -> Translation:
+    """The translation of a parsed library; ``before`` is what an earlier translation of it left to reuse."""
+    return _Library(syntax, includes, options, tuple(model_infos), before).translated()
+
+
+class _Pending:
+    """An expression or function of the library and how far its translation is."""
+
+    __slots__ = ("busy", "context", "done", "elm", "failed", "kind", "node", "symbol")
+
+    def __init__(self, node: tree.ExpressionDefinition | tree.FunctionDefinition, context: str) -> None:
+        self.node = node
+        self.context = context
+        self.busy = False
+        self.done = False
+        self.failed = False
+        self.elm: elm.ExpressionDef | None = None
+        self.kind: DataType = ANY
+        self.symbol: FunctionSymbol | None = None
+
+
+class _Library:
+    def __init__(
+        self,
+        syntax: tree.SyntaxTree,
+        includes: Includes,
+        options: TranslatorOptions,
+        model_infos: tuple[Model, ...],
+        before: Ledger | None,
+    ) -> None:
+        self.syntax = syntax
+        self._includes = includes
+        self._model_infos = model_infos
+        name = "" if syntax.library is None else syntax.library.name.parts[-1].name
+        version = None if syntax.library is None else syntax.library.version
+        self.symbols = LibrarySymbols(name, version)
+        self.models: dict[str, Model] = {"System": load_model("System")}
+        self.usings: dict[str, Model] = {}
+        self.included: dict[str, LibrarySymbols] = {}
+        self.c = Context(
+            syntax, options, self.models, self.usings, self.included, self, translate_expression
+        )
+        self.expressions: dict[str, _Pending] = {}
+        self.functions_by_name: dict[str, list[_Pending]] = {}
+        self.order: list[_Pending] = []
+        self.parts: dict[str, list[Any]] = {}
+        self.declared: set[str] = set()
+        self.unusable: set[str] = set()
+        self.implicit: list[elm.ExpressionDef] = []
+        self.ledger = Ledger.beginning(syntax, options)
+        self.before = before if before is not None and before.same_ground(self.ledger) else None
+        self.reused = 0
+
+    # --- the whole ------------------------------------------------------------------------------------------
+
+    def translated(self) -> Translation:
+        declarations: dict[type[tree.Definition], Callable[[Any], None]] = {
+            tree.UsingDefinition: self._using,
+            tree.IncludeDefinition: self._include,
+            tree.CodeSystemDefinition: self._code_system,
+            tree.ValueSetDefinition: self._value_set,
+            tree.CodeDefinition: self._code,
+            tree.ConceptDefinition: self._concept,
+            tree.ParameterDefinition: self._parameter,
+        }
+        self._add("usings", elm.UsingDef(local_identifier="System", uri=SYSTEM_URI))
+        for definition in self.syntax.definitions:
+            declare = declarations.get(type(definition))
+            if declare is not None:
+                self._guarded(definition, declare)
+        self._collect_statements()
+        for pending in self.order:
+            self._translate(pending, pending.node)
+        statements = [*self.implicit, *(p.elm for p in self.order if p.elm is not None)]
+        library = self._assembled(statements)
+        c = self.c
+        issues = sorted(c.diagnostics.errors, key=lambda i: i.offset)
+        warnings = sorted(c.diagnostics.warnings, key=lambda i: i.offset)
+        return Translation(
+            library, tuple(issues), tuple(warnings), self.symbols, self.models, self.ledger, self.reused
+        )
+
+    def _assembled(self, statements: Iterable[elm.ExpressionDef]) -> elm.Library:
+        options = self.c.options
+        library = self.syntax.library
+        info: dict[str, Any] = {
+            "type": "CqlToElmInfo",
+            "translatorVersion": TRANSLATOR_VERSION,
+            "translatorOptions": ",".join(options.names()),
+            "signatureLevel": options.signature_level.value,
+        }
+        namespace = None
+        if library is not None and len(library.name.parts) > 1:
+            namespace = ".".join(part.name for part in library.name.parts[:-1])
+        return elm.Library(
+            annotation=(info,),
+            identifier=elm.VersionedIdentifier(
+                id=self.symbols.name or None, system=namespace, version=self.symbols.version
+            ),
+            schema_identifier=elm.VersionedIdentifier(id="urn:hl7-org:elm", version="r1"),
+            usings=tuple(self.parts.get("usings", ())),
+            includes=tuple(self.parts.get("includes", ())),
+            parameters=tuple(self.parts.get("parameters", ())),
+            code_systems=tuple(self.parts.get("code_systems", ())),
+            value_sets=tuple(self.parts.get("value_sets", ())),
+            codes=tuple(self.parts.get("codes", ())),
+            concepts=tuple(self.parts.get("concepts", ())),
+            contexts=tuple(self.parts.get("contexts", ())),
+            statements=tuple(statements),
+        )
+
+    def _guarded(self, definition: Any, declare: Callable[[Any], None]) -> None:
+        try:
+            declare(definition)
+        except Abandoned:
+            name = getattr(definition, "name", None)
+            if isinstance(name, tree.Identifier):
+                self.unusable.add(name.name)
+
+    def _add(self, part: str, node: elm.Definition, at: tree.Node | None = None, kind: DataType | None = None) -> None:
+        if at is not None:
+            self.c.mark(node, at, kind)
+            if self.c.options.annotations:
+                annotate(self.c, node, at)
+        self.parts.setdefault(part, []).append(node)
+
+    def _claim(self, name: tree.Identifier) -> None:
+        if name.name in self.declared:
+            raise self.c.fail(name, f'"{name.name}" is defined twice in this library.', "Rename one of them.")
+        self.declared.add(name.name)
+
+    def _define(self, name: str, kind: Any, type_: DataType, access: str | None) -> None:
+        self.symbols.definitions[name] = DefinitionSymbol(name, kind, type_, access != "private")
+
+    # --- declarations ---------------------------------------------------------------------------------------
+
+    def _using(self, node: tree.UsingDefinition) -> None:
+        name = node.name.parts[-1].name
+        if name == "System":
+            return
+        model = self._model(node, name, node.version)
+        local = node.alias.name if node.alias is not None else name
+        for other, required in model.models.items():
+            self.models.setdefault(other, required)
+        self.models[model.name] = model
+        self.usings[local] = model
+        version = model.version if model.target_url is None else model.target_version
+        using = elm.UsingDef(
+            local_identifier=local,
+            uri=model.target_url or model.url,
+            name=name if local != name else None,
+            version=version if node.version is not None or model.target_url is not None else None,
+        )
+        self._add("usings", using, node)
+
+    def _model(self, node: tree.UsingDefinition, name: str, version: str | None) -> Model:
+        for model in self._model_infos:
+            if model.name == name and version in (None, model.version):
+                return model
+        try:
+            return load_model(name, version)
+        except NotFoundError as error:
+            raise self.c.fail(node, error.what, error.mend) from None
+
+    def _include(self, node: tree.IncludeDefinition) -> None:
+        name = node.name.parts[-1].name
+        namespace = ".".join(part.name for part in node.name.parts[:-1]) or None
+        local = node.alias if node.alias is not None else node.name.parts[-1]
+        if local.name in self.included:
+            raise self.c.fail(local, f'Two libraries are called "{local.name}" here.', "Write 'called' and another name.")
+        try:
+            included = self._includes(name, node.version, namespace)
+        except ContentError as error:
+            self.unusable.add(local.name)
+            raise self.c.fail(node, error.what, error.mend) from None
+        self._claim(local)
+        for model_name, model in included.models.items():
+            self.models.setdefault(model_name, model)
+        self.included[local.name] = included.symbols
+        path = name if namespace is None else f"{namespace}/{name}"
+        definition = elm.IncludeDef(
+            local_identifier=local.name, path=path, version=node.version or included.symbols.version
+        )
+        self._add("includes", definition, node)
+
+    def _code_system(self, node: tree.CodeSystemDefinition) -> None:
+        self._claim(node.name)
+        definition = elm.CodeSystemDef(
+            name=node.name.name, id=node.id, version=node.version, access_level=_access(node.access)
+        )
+        self._define(node.name.name, "codesystem", CODESYSTEM, node.access)
+        self._add("code_systems", definition, node, CODESYSTEM)
+
+    def _value_set(self, node: tree.ValueSetDefinition) -> None:
+        self._claim(node.name)
+        definition = elm.ValueSetDef(
+            name=node.name.name,
+            id=node.id,
+            version=node.version,
+            access_level=_access(node.access),
+            code_system=tuple(code_system(self.c, name) for name in node.codesystems),
+        )
+        self._define(node.name.name, "valueset", VALUESET, node.access)
+        self._add("value_sets", definition, node, VALUESET)
+
+    def _code(self, node: tree.CodeDefinition) -> None:
+        self._claim(node.name)
+        definition = elm.CodeDef(
+            name=node.name.name,
+            id=node.id,
+            display=node.display,
+            access_level=_access(node.access),
+            code_system=code_system(self.c, node.system),
+        )
+        self._define(node.name.name, "code", CODE, node.access)
+        self._add("codes", definition, node, CODE)
+
+    def _concept(self, node: tree.ConceptDefinition) -> None:
+        self._claim(node.name)
+        codes = []
+        for name in node.codes:
+            value = terminology(self.c, name).node
+            if not isinstance(value, elm.CodeRef):
+                raise self.c.fail(name, f'"{name}" is no code.', "Declare it with: code \"Name\": '...' from \"System\"")
+            codes.append(value)
+        definition = elm.ConceptDef(
+            name=node.name.name, display=node.display, access_level=_access(node.access), code=tuple(codes)
+        )
+        self._define(node.name.name, "concept", CONCEPT, node.access)
+        self._add("concepts", definition, node, CONCEPT)
+
+    def _parameter(self, node: tree.ParameterDefinition) -> None:
+        self._claim(node.name)
+        c = self.c
+        declared = None if node.type is None else resolve_type(c, node.type)
+        default = None if node.default is None else c.expression(node.default)
+        if declared is None and default is None:
+            raise c.fail(node, f'The parameter "{node.name.name}" has neither type nor default.', "Give it a type.")
+        kind = declared if declared is not None else default.type if default is not None else ANY
+        value = None
+        if default is not None and node.default is not None:
+            value = c.convert(default, kind, node.default, f'The default of parameter "{node.name.name}"')
+        specifier = c.types.specifier(kind) if declared is not None else None
+        definition = elm.ParameterDef(
+            name=node.name.name,
+            access_level=_access(node.access),
+            parameter_type_specifier=specifier,
+            default=value,
+        )
+        self._define(node.name.name, "parameter", kind, node.access)
+        self._add("parameters", definition, node, kind)
+
+    # --- statements -----------------------------------------------------------------------------------------
+
+    def _collect_statements(self) -> None:
+        context = "Unfiltered"
+        for node in self.syntax.definitions:
+            try:
+                if isinstance(node, tree.ContextDefinition):
+                    context = self._context(node)
+                elif isinstance(node, tree.ExpressionDefinition):
+                    self._claim(node.name)
+                    pending = _Pending(node, context)
+                    self.expressions[node.name.name] = pending
+                    self.order.append(pending)
+                elif isinstance(node, tree.FunctionDefinition):
+                    self._collect_function(node, context)
+            except Abandoned:
+                continue
+
+    def _collect_function(self, node: tree.FunctionDefinition, context: str) -> None:
+        name = node.name.name
+        if name in self.expressions or name in self.symbols.definitions:
+            raise self.c.fail(node.name, f'"{name}" is defined twice in this library.', "Rename one of them.")
+        pending = _Pending(node, context)
+        try:
+            operands = tuple(resolve_type(self.c, operand.type) for operand in node.operands)
+        except Abandoned:
+            self.unusable.add(name)
+            raise
+        if len({operand.name.name for operand in node.operands}) < len(operands):
+            raise self.c.fail(node, f'Two operands of "{name}" have the same name.')
+        others = self.functions_by_name.setdefault(name, [])
+        if any(p.symbol is not None and p.symbol.operands == operands for p in others):
+            shown = ", ".join(map(self.c.show, operands))
+            raise self.c.fail(node.name, f'The function "{name}" with operands ({shown}) is defined twice.')
+        if node.fluent and not operands:
+            raise self.c.fail(node.name, f'The fluent function "{name}" needs an operand.')
+        result = ANY if node.returns is None else resolve_type(self.c, node.returns)
+        pending.symbol = FunctionSymbol(
+            name, operands, result, node.fluent, node.access != "private", context
+        )
+        others.append(pending)
+        self.symbols.functions.setdefault(name, []).append(pending.symbol)
+        self.order.append(pending)
+
+    def _context(self, node: tree.ContextDefinition) -> str:
+        name = node.name.name
+        c = self.c
+        if name in UNFILTERED:
+            self._add("contexts", elm.ContextDef(name="Unfiltered"), node)
+            return "Unfiltered"
+        models = list(self.usings.values())
+        if node.model is not None:
+            chosen = self.usings.get(node.model.name)
+            if chosen is None:
+                raise c.fail(node.model, f'No model "{node.model.name}" is in use.', suggestion(node.model.name, self.usings))
+            models = [chosen]
+        for model in models:
+            info = model.contexts.get(name)
+            if info is not None:
+                break
+        else:
+            known = [n for model in models for n in model.contexts]
+            raise c.fail(node.name, f'No model in use has a context "{name}".', suggestion(name, [*known, "Unfiltered"]))
+        if name not in self.symbols.definitions:
+            self._add("contexts", elm.ContextDef(name=name), node)
+            kind = info.type
+            owner = c.models[kind.model].class_of(kind)
+            retrieve = elm.Retrieve(
+                data_type=c.types.qualified_name(kind),
+                template_id=None if owner is None else owner.identifier,
+            )
+            definition = elm.ExpressionDef(name=name, context=name, expression=elm.SingletonFrom(operand=retrieve))
+            c.mark(definition, node, kind)
+            self.implicit.append(definition)
+            self.symbols.definitions[name] = DefinitionSymbol(name, "expression", kind, True, name)
+            self.declared.add(name)
+        return name
+
+    def _translate(self, pending: _Pending, at: tree.Node) -> None:
+        if pending.done:
+            return
+        node = pending.node
+        name = node.name.name
+        if pending.busy:
+            what = "The function" if isinstance(node, tree.FunctionDefinition) else "The definition"
+            raise self.c.fail(at, f'{what} "{name}" refers to itself.', "CQL has no recursion; use an aggregate clause.")
+        remembered = self._recall(pending)
+        if remembered:
+            return
+        pending.busy = True
+        errors = len(self.c.diagnostics.errors)
+        try:
+            with self.ledger.watching(node), self.c.fresh(pending.context):
+                if isinstance(node, tree.FunctionDefinition):
+                    self._function(pending, node)
+                else:
+                    self._expression(pending, node)
+        except Abandoned:
+            pending.failed = True
+            self.unusable.add(name)
+        except RecursionError:
+            self.c.fail(node, f'"{name}" is nested too deeply.', "Split it into several definitions.")
+            pending.failed = True
+            self.unusable.add(name)
+        finally:
+            pending.busy = False
+            pending.done = True
+        if not pending.failed and pending.elm is not None and len(self.c.diagnostics.errors) == errors:
+            if self.c.options.annotations:
+                annotate(self.c, pending.elm, node)
+            self.ledger.remember(self.syntax, node, pending.context, pending.elm, pending.kind)
+
+    def _recall(self, pending: _Pending) -> bool:
+        if self.before is None:
+            return False
+        found: Remembered | None = self.before.recall(self.syntax, pending.node, pending.context)
+        if found is None:
+            return False
+        pending.busy = True
+        try:
+            for dependency in found.dependencies:
+                what, name, signature = dependency
+                if what == "call":
+                    if not self._still_called(name, signature, pending.node):
+                        return False
+                elif self._signature_of(what, name, pending.node) != signature:
+                    return False
+        except Abandoned:
+            return False
+        finally:
+            pending.busy = False
+        node = pending.node
+        pending.elm = found.moved(self.syntax, node)
+        pending.done = True
+        self._settle(pending, found.kind)
+        self.ledger.adopt(self.syntax, node, found, pending.elm)
+        self.reused += 1
+        return True
+
+    def _signature_of(self, what: str, name: str, at: tree.Node) -> Any:
+        if what == "definition":
+            return self.definition(name, at)
+        functions = self.functions(name)
+        return tuple(replace(f, result=ANY) for f in functions)
+
+    def _still_called(self, name: str, signature: Any, at: tree.Node) -> bool:
+        operands, kind = signature
+        for function in self.functions(name):
+            if function.operands == operands:
+                return self.function_result(function, at) == kind
+        return False
+
+    def _settle(self, pending: _Pending, kind: DataType) -> None:
+        node = pending.node
+        pending.kind = kind
+        name = node.name.name
+        if isinstance(node, tree.FunctionDefinition):
+            if pending.symbol is not None:
+                place = self.symbols.functions[name].index(pending.symbol)
+                pending.symbol = self.symbols.functions[name][place] = replace(pending.symbol, result=kind)
+            return
+        self.symbols.definitions[name] = DefinitionSymbol(
+            name, "expression", kind, node.access != "private", pending.context
+        )
+
+    def _expression(self, pending: _Pending, node: tree.ExpressionDefinition) -> None:
+        value = self.c.expression(node.expression)
+        definition = elm.ExpressionDef(
+            name=node.name.name,
+            context=pending.context,
+            access_level=_access(node.access),
+            expression=value.node,
+        )
+        self.c.mark(definition, node, value.type)
+        pending.elm = definition
+        self._settle(pending, value.type)
+
+    def _function(self, pending: _Pending, node: tree.FunctionDefinition) -> None:
+        c = self.c
+        symbol = pending.symbol
+        if symbol is None:
+            raise Abandoned
+        operands = []
+        for operand, kind in zip(node.operands, symbol.operands, strict=True):
+            definition = elm.OperandDef(name=operand.name.name, operand_type_specifier=c.types.specifier(kind))
+            c.mark(definition, operand, kind)
+            operands.append(definition)
+        declared = None if node.returns is None else symbol.result
+        body: Typed | None = None
+        if node.body is not None:
+            names = [operand.name.name for operand in node.operands]
+            with c.scope(OperandScope(dict(zip(names, symbol.operands, strict=True)))):
+                body = c.expression(node.body)
+            if declared is not None:
+                converted = c.convert(body, declared, node.body, f'What "{symbol.name}" returns')
+                body = Typed(converted, declared)
+        kind = declared if declared is not None else ANY if body is None else body.type
+        if body is None and declared is None:
+            raise c.fail(node, f'The external function "{symbol.name}" has no result type.', "Write 'returns' and a type.")
+        function = elm.FunctionDef(
+            name=symbol.name,
+            context=pending.context,
+            access_level=_access(node.access),
+            expression=None if body is None else body.node,
+            operand=tuple(operands),
+            external=node.body is None,
+            fluent=node.fluent,
+        )
+        c.mark(function, node, kind)
+        pending.elm = function
+        self._settle(pending, kind)
+
+    # --- what expressions ask ------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        """See Definitions."""
+        return [*self.symbols.definitions, *(n for n in self.expressions if n not in self.symbols.definitions)]
+
+    def definition(self, name: str, at: tree.Node) -> DefinitionSymbol | None:
+        """See Definitions."""
+        pending = self.expressions.get(name)
+        if pending is not None:
+            self._translate(pending, at)
+            if pending.failed:
+                raise Abandoned
+        elif name in self.unusable:
+            raise Abandoned
+        symbol = self.symbols.definitions.get(name)
+        self.ledger.used("definition", name, symbol)
+        return symbol
+
+    def functions(self, name: str) -> Sequence[FunctionSymbol]:
+        """See Definitions."""
+        found = self.symbols.functions.get(name)
+        if found is None:
+            if name in self.unusable:
+                raise Abandoned
+            self.ledger.used("functions", name, ())
+            return ()
+        self.ledger.used("functions", name, tuple(replace(f, result=ANY) for f in found))
+        return found
+
+    def function_result(self, function: FunctionSymbol, at: tree.Node) -> DataType:
+        """See Definitions."""
+        kind = ANY
+        for pending in self.functions_by_name.get(function.name, ()):
+            symbol = pending.symbol
+            if symbol is not None and symbol.operands == function.operands:
+                node = pending.node
+                if isinstance(node, tree.FunctionDefinition) and node.returns is not None and pending.busy:
+                    raise self.c.fail(at, f'The function "{function.name}" refers to itself.', "CQL has no recursion; use an aggregate clause.")
+                self._translate(pending, at)
+                if pending.failed:
+                    raise Abandoned
+                kind = pending.kind
+        self.ledger.used_result(function, kind)
+        return kind
+
+
+def _access(word: str | None) -> str:
+    return "Private" if word == "private" else "Public"
+
+
+__all__ = ["IncludedLibrary", "NamedType", "Translation", "translate_tree"]

@@ -1,0 +1,106 @@
+"""Retrieves: which class and profile is asked for, by which codes, in whose context.
+
+CQL 1.5.3 Author's Guide, "Retrieve"; Developer's Guide, "Retrieves"; ELM, "External Data".
+"""
+
+from __future__ import annotations
+
+from measurewise.engine import elm
+from measurewise.engine.cql import tree
+from measurewise.engine.models.info import ClassInfo
+from measurewise.engine.models.types import (
+    CODE,
+    CONCEPT,
+    VALUESET,
+    DataType,
+    ListType,
+)
+from measurewise.engine.translator.context import Context, Typed
+from measurewise.engine.translator.data_types import alternatives, canonical
+from measurewise.engine.translator.diagnostics import suggestion
+from measurewise.engine.translator.members import element_names
+from measurewise.engine.translator.type_specifiers import resolve_named
+
+_COMPARATORS = ("in", "~", "=")
+
+
+def retrieve(c: Context, node: tree.Retrieve) -> Typed:
+    """``[context -> Type: path comparator terminology]``."""
+    kind = resolve_named(c, node.type)
+    model = c.models[kind.model]
+    info = model.class_of(kind)
+    if info is None or not info.retrievable:
+        known = [n for n in model.class_names() if (i := model.type(n)) is not None and i.retrievable]
+        raise c.fail(
+            node.type, f"{c.show(kind)} cannot be retrieved: it is no resource.", suggestion(kind.name, known)
+        )
+    context = None if node.context is None else c.expression(node.context).node
+    data_type = c.types.qualified_name(kind)
+    if node.terminology is None:
+        plain = elm.Retrieve(data_type=data_type, template_id=info.identifier, context=context)
+        return Typed(plain, ListType(kind))
+    path = _code_path(c, node, info)
+    codes = c.expression(node.terminology)
+    path_type = canonical(model.element_type(kind, path) or CODE)
+    comparator = node.comparator or _comparator(codes.type, path_type)
+    value = elm.Retrieve(
+        data_type=data_type,
+        template_id=info.identifier,
+        context=context,
+        code_property=path,
+        code_comparator=comparator,
+        codes=_codes(c, node, codes, comparator),
+    )
+    return Typed(value, ListType(kind))
+
+
+def _code_path(c: Context, node: tree.Retrieve, info: ClassInfo) -> str:
+    model = c.models[info.model]
+    if node.code_path is None:
+        if info.primary_code_path is None:
+            raise c.fail(
+                node,
+                f"{info.type} has no primary code path.",
+                f'Name the element: [{node.type}: element in "Value Set"].',
+            )
+        return info.primary_code_path
+    path = node.code_path.path
+    first = path.split(".")[0].split("[")[0]
+    if model.element(info.type, first) is None and info.search(path) is None:
+        raise c.fail(
+            node.code_path,
+            f'{c.show(info.type)} has no element "{first}".',
+            suggestion(first, element_names(c, info.type)),
+        )
+    return path
+
+
+def _comparator(codes: DataType, path_type: DataType) -> str:
+    if codes in (CODE, CONCEPT):
+        return "~"
+    if codes == VALUESET and VALUESET in alternatives(path_type):
+        # A negation may name the value set itself: that which was not done is the set, or in it.
+        return "~"
+    return "in"
+
+
+def _codes(c: Context, node: tree.Retrieve, codes: Typed, comparator: str) -> elm.Expression:
+    at = node.terminology or node
+    kind = codes.type
+    if comparator == "in":
+        if kind == CODE:
+            raise c.fail(at, "A code has no members: 'in' wants a value set or a list of codes.", "Write '~'.")
+        if kind == CONCEPT:
+            return elm.Property(path="codes", source=codes.node)
+        if kind == VALUESET or isinstance(codes.node, elm.CodeSystemRef):
+            return codes.node
+        return c.convert(codes, ListType(CODE), at, "What a retrieve filters by")
+    if kind == CODE:
+        return elm.ToList(operand=codes.node)
+    if kind == CONCEPT:
+        return elm.Property(path="codes", source=codes.node)
+    if kind == VALUESET:
+        return codes.node
+    if kind == ListType(CODE):
+        return codes.node
+    return elm.ToList(operand=c.convert(codes, CODE, at, "What a retrieve filters by"))

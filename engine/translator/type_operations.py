@@ -1,0 +1,103 @@
+"""Type tests, casts and conversions: ``is``, ``as``, ``cast``, ``convert``, ``minimum`` and ``maximum``.
+
+CQL 1.5.3 CQL Reference, "Type Operators".
+"""
+
+from __future__ import annotations
+
+from measurewise.engine import elm
+from measurewise.engine.cql import tree
+from measurewise.engine.models.types import (
+    ANY,
+    BOOLEAN,
+    DATE,
+    DATETIME,
+    DECIMAL,
+    INTEGER,
+    LONG,
+    QUANTITY,
+    STRING,
+    TIME,
+    ChoiceType,
+    DataType,
+    IntervalType,
+    ListType,
+    NamedType,
+)
+from measurewise.engine.translator.context import Context, Typed
+from measurewise.engine.translator.operators import overloads
+from measurewise.engine.translator.overloads import resolve_operator
+from measurewise.engine.translator.type_specifiers import resolve_named, resolve_type
+
+_EXTENT = frozenset({INTEGER, LONG, DECIMAL, QUANTITY, DATE, DATETIME, TIME})
+
+
+def type_test(c: Context, node: tree.TypeTest) -> Typed:
+    """``operand is type``."""
+    operand = c.expression(node.operand)
+    kind = resolve_type(c, node.type)
+    if not _may_be(c, operand.type, kind):
+        c.diagnostics.warn(
+            node, f"This is never true: {c.show(operand.type)} is not {c.show(kind)}.", ""
+        )
+    return Typed(elm.Is(operand=operand.node, is_type_specifier=c.types.specifier(kind)), BOOLEAN)
+
+
+def cast(c: Context, node: tree.As | tree.Cast) -> Typed:
+    """``operand as type``, null where it is of another type; ``cast operand as type``, then an error."""
+    operand = c.expression(node.operand)
+    kind = resolve_type(c, node.type)
+    if not _may_be(c, operand.type, kind):
+        hint = c.conversion_hint(operand.type, kind)
+        raise c.fail(node, f"{c.show(operand.type)} cannot be {c.show(kind)}.", hint)
+    value = elm.As(
+        operand=operand.node, as_type_specifier=c.types.specifier(kind), strict=isinstance(node, tree.Cast)
+    )
+    return Typed(value, kind)
+
+
+def _may_be(c: Context, have: DataType, want: DataType) -> bool:
+    if ANY in (have, want) or c.types.is_subtype(have, want) or c.types.is_subtype(want, have):
+        return True
+    if isinstance(have, ChoiceType):
+        return any(_may_be(c, member, want) for member in have.choices)
+    if isinstance(want, ChoiceType):
+        return any(_may_be(c, have, member) for member in want.choices)
+    if isinstance(have, ListType) and isinstance(want, ListType):
+        return _may_be(c, have.element, want.element)
+    if isinstance(have, IntervalType) and isinstance(want, IntervalType):
+        return _may_be(c, have.point, want.point)
+    return False
+
+
+def convert(c: Context, node: tree.Convert) -> Typed:
+    """``convert operand to type`` or to a unit."""
+    operand = c.expression(node.operand)
+    if node.type is None:
+        unit = elm.Literal(value_type=c.types.qualified_name(STRING), value=node.unit or "")
+        return c.call("ConvertQuantity", (operand, Typed(unit, STRING)), node)
+    kind = resolve_type(c, node.type)
+    if operand.type == kind:
+        return operand
+    if isinstance(kind, NamedType) and kind.model == "System":
+        operator = f"To{kind.name}"
+        if resolve_operator(c.conversions, overloads(operator, 1), (operand.type,)):
+            return c.call(operator, (operand,), node)
+    conversion = c.conversions.find(operand.type, kind)
+    if conversion is None:
+        raise c.fail(node, f"{c.show(operand.type)} cannot be converted to {c.show(kind)}.")
+    return Typed(operand.node if conversion.apply is None else conversion.apply(operand.node), kind)
+
+
+def type_extent(c: Context, node: tree.TypeExtent) -> Typed:
+    """``minimum Integer``, ``maximum DateTime``."""
+    kind = resolve_named(c, node.type)
+    if kind not in _EXTENT:
+        raise c.fail(
+            node,
+            f"{c.show(kind)} has no {node.extent}.",
+            "Integer, Long, Decimal, Quantity, Date, DateTime and Time have one.",
+        )
+    name = c.types.qualified_name(kind)
+    value = elm.MinValue(value_type=name) if node.extent == "minimum" else elm.MaxValue(value_type=name)
+    return Typed(value, kind)
