@@ -8,7 +8,7 @@ settled at compile time.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,6 +95,8 @@ class Assembly:
         self._variants: dict[tuple[int, tuple[DataType, ...], tuple[bool, ...]], Variant] = {}
         self._named: dict[str, Term] = {}
         self._keys: dict[int, Any] = {}
+        self._kept: list[elm.Element] = []
+        self._indexes: dict[tuple[Any, ...], str] = {}
         self._lifted: dict[tuple[Unit, Any], Definition] = {}
         self._readers: dict[tuple[Any, ...], tuple[str, DataType] | None] = {}
         self._function_count = 0
@@ -180,6 +182,70 @@ class Assembly:
             two_valued=found.two_valued,
             solid=found.solid,
         )
+
+    def kept(self, node: elm.Query) -> elm.Query:
+        """A node made by the compiler, kept alive so that tables keyed by identity stay right."""
+        self._kept.append(node)
+        return node
+
+    def equality_table(
+        self, unit: Unit, listed: elm.Expression, alias: str, key: elm.Expression, where: str
+    ) -> str:
+        """Text of a table of a closed list's rows by the value of an expression on the row."""
+        return self._index(
+            unit,
+            listed,
+            alias,
+            key,
+            where,
+            "{}",
+            lambda row, value: (
+                f"k = {value}",
+                "if k is not None:",
+                f"    i.setdefault(k, []).append({row})",
+            ),
+        )
+
+    def time_index(
+        self, unit: Unit, listed: elm.Expression, alias: str, key: elm.Expression, where: str
+    ) -> str:
+        """Text of a :class:`TimeIndex` of a closed list's rows by a time on the row."""
+        return self._index(
+            unit, listed, alias, key, where, "[]", lambda row, value: (f"i.append(({row}, {value}))",)
+        )
+
+    def _index(
+        self,
+        unit: Unit,
+        listed: elm.Expression,
+        alias: str,
+        key: elm.Expression,
+        where: str,
+        empty: str,
+        enter: Callable[[str, str], tuple[str, ...]],
+    ) -> str:
+        identity = (unit, self.key(listed), alias, self.key(key), empty)
+        found = self._indexes.get(identity)
+        if found is None:
+            slot = self._slot()
+            emitter = Emitter(self, unit, where)
+            rows = emitter.expr(listed)
+            element = rows.type.element if isinstance(rows.type, ListType) else ANY
+            emitter.w.emit(f"i = {empty}")
+            emitter.names.aliases[alias] = Term("row", element, atomic=True, nullable=not rows.solid)
+            text = f"({rows.text} or ())" if rows.nullable else rows.text
+            with emitter.w.block(f"for row in {text}"), emitter.looping():
+                value = emitter.expr(key)
+                for line in enter("row", value.text):
+                    emitter.w.emit(line)
+            if empty == "[]":
+                emitter.w.emit("i = TimeIndex(i)")
+            emitter.w.emit(f"s[{slot}] = i")
+            emitter.w.emit("return i")
+            self._function(f"def i{slot}(s):", f"index for {where}", emitter)
+            found = f"(e{slot} if (e{slot} := s[{slot}]) is not U else i{slot}(s))"
+            self._indexes[identity] = found
+        return found
 
     def _settled(self, term: Term, declared: DataType | None) -> Term:
         """A body under its own type, or the declared one where its own says nothing."""

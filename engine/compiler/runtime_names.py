@@ -26,6 +26,7 @@ from measurewise.engine.runtime import (
 from measurewise.engine.runtime import datetimes as dates
 from measurewise.engine.runtime.operators import OPERATORS
 from measurewise.engine.runtime.temporal import Date, DateTime, Time
+from measurewise.engine.runtime.time_index import TimeIndex, window_after, window_at, window_before
 from measurewise.engine.runtime.type_tests import system_type_name
 from measurewise.engine.runtime.values import (
     Boxed,
@@ -363,6 +364,10 @@ def _names() -> dict[str, Any]:
         subsumes=membership.subsumes,
         time=dates.time,
         time_from=dates.time_from,
+        TimeIndex=TimeIndex,
+        window_after=window_after,
+        window_at=window_at,
+        window_before=window_before,
         timezone_offset_from=dates.timezone_offset_from,
         to_concept=conversion.to_concept,
         to_date_time=conversion.to_date_time,

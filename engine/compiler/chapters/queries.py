@@ -14,6 +14,7 @@ from measurewise.engine import elm
 from measurewise.engine.compiler.chapters.logic import chain
 from measurewise.engine.compiler.chapters.properties import path
 from measurewise.engine.compiler.emitter import Emitter, Names, boolean, decides, emits
+from measurewise.engine.compiler.joins import conjuncts, inner_rows
 from measurewise.engine.compiler.origins import FromCodeableConcept, FromCodeableConcepts
 from measurewise.engine.compiler.writer import NULL, Term
 from measurewise.engine.models.types import (
@@ -112,21 +113,40 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
     ``early`` names a variable that, once true, ends all loops.
     """
     names = em.names.with_aliases()
+    pending = conjuncts(node.where)
+    lets = frozenset(let.identifier for let in node.let)
     with ExitStack() as stack, em.scope(names):
         loops = 0
-        ends: list[int] = []
-        for source, term in zip(node.source, sources, strict=True):
+        for number, (source, term) in enumerate(zip(node.source, sources, strict=True)):
+            last = number == len(sources) - 1
+            later = frozenset(s.alias for s in node.source[number + 1 :])
             if isinstance(term.type, ListType):
-                element = term.type.element
                 alias = em.w.fresh(_identifier(source.alias))
-                listed = term.text if em.w.is_nonnull(term) else f"({term.text} or ())"
+                access = None
+                ready = [c for c in pending if not em.assembly.freedom.free(c) & later]
+                if not last:
+                    ready = [c for c in ready if not em.assembly.freedom.free(c) & lets]
+                if loops or em.repeated:
+                    access = inner_rows(em, source.alias, source.expression, ready, lets)
+                if access is None:
+                    listed = term.text if em.w.is_nonnull(term) else f"({term.text} or ())"
+                    element = Term(alias, term.type.element, atomic=True, nullable=not term.solid)
+                else:
+                    listed = access.listed
+                    element = replace(access.element, text=alias)
+                    waiting = [c for c in pending if c not in ready]
+                    pending = [*access.rest, *waiting]
+                    ready = access.rest
                 if early and loops:
                     stack.callback(_leave, em, early)
                 stack.enter_context(em.w.block(f"for {alias} in {listed}"))
                 stack.enter_context(em.looping())
-                names.aliases[source.alias] = Term(alias, element, atomic=True, nullable=not term.solid)
+                names.aliases[source.alias] = element
                 loops += 1
-                ends.append(loops)
+                if not last:
+                    for condition in ready:
+                        stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
+                        pending.remove(condition)
             else:
                 stack.enter_context(em.w.block(f"if {term.text} is not None"))
                 names.aliases[source.alias] = replace(term, nullable=False)
@@ -134,8 +154,8 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
             names.lets[let.identifier] = (let.expression, names.with_aliases())
         for relation in node.relationship:
             stack.enter_context(em.w.block(f"if {_related(em, relation)}"))
-        if node.where is not None:
-            stack.enter_context(em.w.block(f"if {em.truth(node.where)}"))
+        for condition in pending:
+            stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
         sink(_row(em, node), bool(loops) and isinstance(sources[-1].type, ListType))
 
 
@@ -170,14 +190,23 @@ def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
     names = em.names.with_aliases()
     with em.scope(names):
         if isinstance(source.type, ListType):
-            element = source.type.element
             alias = em.w.fresh(_identifier(relation.alias))
-            listed = source.text if em.w.is_nonnull(source) else f"({source.text} or ())"
-            with em.w.block(f"for {alias} in {listed}"), em.looping():
-                names.aliases[relation.alias] = Term(alias, element, atomic=True, nullable=not source.solid)
-                with em.w.block(f"if {em.truth(relation.such_that)}"):
-                    em.w.emit(f"{flag} = True")
-                    em.w.emit("break")
+            conditions = conjuncts(relation.such_that)
+            access = inner_rows(em, relation.alias, relation.expression, conditions, frozenset(em.names.lets))
+            if access is None:
+                listed = source.text if em.w.is_nonnull(source) else f"({source.text} or ())"
+                element = Term(alias, source.type.element, atomic=True, nullable=not source.solid)
+            else:
+                listed, conditions = access.listed, access.rest
+                element = replace(access.element, text=alias)
+            with ExitStack() as stack:
+                stack.enter_context(em.w.block(f"for {alias} in {listed}"))
+                stack.enter_context(em.looping())
+                names.aliases[relation.alias] = element
+                for condition in conditions:
+                    stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
+                em.w.emit(f"{flag} = True")
+                em.w.emit("break")
         else:
             with em.w.block(f"if {source.text} is not None"):
                 names.aliases[relation.alias] = replace(source, nullable=False)

@@ -1,0 +1,121 @@
+"""Rows of a list found by the time they speak of, so that joins on time need not try every pair.
+
+A window is a pair of packed moments (see ``temporal.py``). It is only a first sieve: windows are wider than the
+timing phrase they stand for, so that offsets, precisions and unknown bounds can let a row in but never keep one
+out; whoever asks still tests the phrase itself on the rows it gets.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import Any
+
+from measurewise.engine.runtime.temporal import MAX_PACKED, MIN_PACKED, MONTH, YEAR, Date, DateTime
+from measurewise.engine.runtime.values import Interval
+
+Window = tuple[int, int]
+
+NEVER: Window = (MAX_PACKED + 1, MIN_PACKED - 1)
+"""The window of a null: no timing phrase is true of it."""
+
+ALWAYS: Window = (MIN_PACKED, MAX_PACKED)
+
+_DAYS = 8 << 27
+"""Eight in the day field: four days at least, whatever the month; wider than any offset."""
+_WIDE = 400 << 27
+
+
+def extent(value: Any) -> Window:
+    """The earliest and latest moment a point or interval can mean."""
+    if value is None:
+        return NEVER
+    kind = type(value)
+    if kind is DateTime or kind is Date:
+        return (min(value.lo, value.local), max(value.hi, value.local))
+    if kind is Interval:
+        low, high = value.low, value.high
+        if type(low) not in _POINTS or type(high) not in _POINTS:
+            return ALWAYS
+        return (
+            MIN_PACKED if low is None else min(low.lo, low.local),
+            MAX_PACKED if high is None else max(high.hi, high.local),
+        )
+    return ALWAYS
+
+
+_POINTS = (DateTime, Date, type(None))
+
+
+def _slack(precision: int | None) -> int:
+    if precision == YEAR:
+        return 2 << 36
+    if precision == MONTH:
+        return 2 << 32
+    return _DAYS
+
+
+def window_at(value: Any, precision: int | None = None) -> Window:
+    """Where something must be to share a moment with ``value`` (in, during, overlaps, same)."""
+    low, high = extent(value)
+    if low > high:
+        return NEVER
+    slack = _slack(precision)
+    return (low - slack, high + slack)
+
+
+def window_before(value: Any, precision: int | None = None) -> Window:
+    """Where something must begin to be before ``value`` or the same."""
+    low, high = extent(value)
+    return NEVER if low > high else (MIN_PACKED, high + _slack(precision))
+
+
+def window_after(value: Any, precision: int | None = None) -> Window:
+    """Where something must end to be after ``value`` or the same."""
+    low, high = extent(value)
+    return NEVER if low > high else (low - _slack(precision), MAX_PACKED)
+
+
+class TimeIndex:
+    """Rows by the extent of the time each of them has."""
+
+    __slots__ = ("_ends", "_highs", "_lows", "_order", "_rows", "_wide")
+
+    def __init__(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """``pairs`` are rows with the time (a point, an interval or null) that each has."""
+        narrow: list[tuple[int, int, int]] = []
+        self._wide: list[tuple[int, int, int]] = []
+        self._rows: list[Any] = []
+        for row, value in pairs:
+            low, high = extent(value)
+            if low > high:
+                continue
+            target = narrow if high - low <= _WIDE else self._wide
+            target.append((low, high, len(self._rows)))
+            self._rows.append(row)
+        narrow.sort()
+        self._lows = [low for low, _, _ in narrow]
+        self._ends = [high for _, high, _ in narrow]
+        self._order = [order for _, _, order in narrow]
+        self._highs: list[int] = []
+        latest = MIN_PACKED - 1
+        for high in self._ends:
+            latest = max(latest, high)
+            self._highs.append(latest)
+
+    def within(self, *windows: Window) -> list[Any]:
+        """The rows that could meet all windows, in the order of the list."""
+        low = max(w[0] for w in windows)
+        high = min(w[1] for w in windows)
+        if low > high and any(w is NEVER for w in windows):
+            return []
+        stop = bisect_right(self._lows, high)
+        start = bisect_left(self._highs, low)
+        ends = self._ends
+        found = [self._order[at] for at in range(start, stop) if ends[at] >= low]
+        for first, last, order in self._wide:
+            if first <= high and last >= low:
+                found.append(order)
+        found.sort()
+        rows = self._rows
+        return [rows[order] for order in found]
