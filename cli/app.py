@@ -26,6 +26,7 @@ app = App(
     name="measurewise",
     help="Clinical quality measures (eCQM) computed from FHIR records.",
     version=measurewise.__version__,
+    suppress_keyboard_interrupt=False,
 )
 app.command(
     "measurewise.cli.evaluate:evaluate",

@@ -45,8 +45,9 @@ def evaluate(
     patients: Annotated[
         Path,
         Parameter(
+            allow_leading_hyphen=True,
             help="NDJSON (a bundle a line), a bundle, a folder of such files, or a folder of Bulk Data; each "
-            "also .gz; - for NDJSON on standard input."
+            "also .gz; - for NDJSON on standard input.",
         ),
     ],
     period: Annotated[str, Parameter(help="Measurement period: 2026, or 2026-01-01/2026-12-31.")],

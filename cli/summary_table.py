@@ -32,28 +32,31 @@ def summary_table(
     """Columns and rows: a row a group, and below it, if asked for, a row a stratum."""
     present = {p.code for s in summaries for group in s.measure.groups for p in group.populations}
     codes = [code for code in ABBREVIATIONS if code in present]
-    columns = [Column("Measure", style="bold"), Column("Group"), Column("Counts")]
+    several = any(len(summary.measure.groups) > 1 for summary in summaries)
+    columns = [Column("Measure", style="bold"), *([Column("Group")] if several else []), Column("Counts")]
     columns += [Column(ABBREVIATIONS[code], "right") for code in codes]
     columns.append(Column("Score", "right", "green"))
     rows: list[list[str]] = []
     for summary in summaries:
         for number, (group, totals) in enumerate(zip(summary.measure.groups, summary.groups, strict=True)):
-            name = group.id or str(number + 1)
+            name = "" if len(summary.measure.groups) == 1 else group.id or str(number + 1)
             rows.append(
                 [
                     "" if number else summary.measure.name,
-                    "" if len(summary.measure.groups) == 1 else name,
+                    *([name] if several else []),
                     "patients" if group.basis == "boolean" else group.basis,
                     *_cells(codes, group, totals.counts),
                     _shown(group, totals.score(group), totals.aggregates),
                 ]
             )
             if strata:
-                rows += _stratum_rows(codes, group, totals)
+                rows += _stratum_rows(codes, group, totals, [""] * (1 + several))
     return columns, rows
 
 
-def _stratum_rows(codes: Sequence[PopulationCode], group: Group, totals: GroupTotals) -> list[list[str]]:
+def _stratum_rows(
+    codes: Sequence[PopulationCode], group: Group, totals: GroupTotals, blank: Sequence[str]
+) -> list[list[str]]:
     rows: list[list[str]] = []
     for stratifier, by_value in zip(group.stratifiers, totals.strata, strict=True):
         name = " / ".join(component.criteria.name for component in stratifier.components)
@@ -62,8 +65,7 @@ def _stratum_rows(codes: Sequence[PopulationCode], group: Group, totals: GroupTo
             rows.append(
                 [
                     f"  {name}: {' / '.join(map(_named, values))}",
-                    "",
-                    "",
+                    *blank,
                     *_cells(codes, group, sums.counts),
                     _shown(group, value, sums.aggregates),
                 ]

@@ -26,16 +26,19 @@ class Issue:
 
     @classmethod
     def of(cls, error: Exception, where: str, measure: str | None = None) -> Issue:
-        """The issue of an exception; one that is not of the family is reported as a fault of the program."""
+        """The issue of an exception.
+
+        Records are read leniently, so what is not FHIR at all first shows where the logic stumbles over it;
+        that cannot be told from a fault of the program, and the issue says both.
+        """
         if isinstance(error, MeasurewiseError):
             place = error.where if where in error.where else ", ".join(filter(None, (where, error.where)))
             return cls("error", error.code, error.what, place, error.mend, measure)
         frames = traceback.extract_tb(error.__traceback__)
-        at = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-        what = f"unexpected {type(error).__name__}: {error}{at}."
-        return cls(
-            "error", "exception", what, where, "This is a fault of Measurewise: please report it.", measure
-        )
+        at = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+        what = f"the logic stumbled ({type(error).__name__}: {error}{at})."
+        mend = "Check that the resources have the shape of FHIR R4; if they have, report this as a fault."
+        return cls("error", "exception", what, where, mend, measure)
 
     def __str__(self) -> str:
         about = f" [{self.measure}]" if self.measure else ""
