@@ -42,6 +42,7 @@ def plan(
     """The functions ``R<slot>`` of a run's retrieves, and the number of slots with those the indexes need."""
     functions: dict[str, Callable[[Slots], list[Any]]] = {}
     groups: dict[tuple[str, tuple[CodeElement, ...]], _Group] = {}
+    named: dict[tuple[str, tuple[CodeElement, ...]], _NamedValueSets] = {}
     for retrieval, slot in retrievals.items():
         test = None
         if retrieval.template is not None:
@@ -50,7 +51,11 @@ def plan(
         if code_filter is None:
             functions[f"R{slot}"] = _all_of_type(slot, retrieval.resource_type, test)
         elif code_filter.comparator == "~" and code_filter.value_set is not None:
-            functions[f"R{slot}"] = _by_value_set_name(slot, retrieval.resource_type, code_filter, test)
+            place = (retrieval.resource_type, code_filter.elements)
+            if place not in named:
+                named[place] = _NamedValueSets(*place, slots)
+                slots += 1
+            functions[f"R{slot}"] = _by_value_set_name(slot, named[place], code_filter.value_set, test)
         else:
             key = (retrieval.resource_type, code_filter.elements)
             group = groups.get(key)
@@ -201,37 +206,60 @@ def _from_index(
     return retrieve_tested
 
 
+class _NamedValueSets:
+    """Resources of one type by the value sets they name, found in one pass."""
+
+    def __init__(self, resource_type: str, elements: tuple[CodeElement, ...], slot: int) -> None:
+        self.resource_type = resource_type
+        self.names = [e.name for e in elements]
+        self.slot = slot
+
+    def fill(self, s: Slots) -> dict[str, list[Any]]:
+        """The resources of the patient by the URL of the value set that their element names."""
+        found: dict[str, list[Any]] = {}
+        for resource in s[0].by_type.get(self.resource_type) or ():
+            for name in self.names:
+                value = resource.get(name)
+                if value is None:
+                    continue
+                for item in value if type(value) is list else (value,):
+                    if type(item) is dict:
+                        for url in _named_value_sets(item):
+                            pile = found.setdefault(url, [])
+                            if not pile or pile[-1] is not resource:
+                                pile.append(resource)
+        s[self.slot] = found
+        return found
+
+
 def _by_value_set_name(
-    slot: int, resource_type: str, code_filter: CodeFilter, test: Callable[[Any], bool] | None
+    slot: int, named: _NamedValueSets, value_set: str, test: Callable[[Any], bool] | None
 ) -> Callable[[Slots], list[Any]]:
     """``[X: code ~ "Value Set"]``: resources that name the value set itself instead of one of its codes."""
-    wanted = code_filter.value_set
-    names = [e.name for e in code_filter.elements]
 
     def retrieve(s: Slots) -> list[Any]:
-        found = []
-        for resource in s[0].by_type.get(resource_type) or ():
-            for name in names:
-                value = resource.get(name)
-                items = value if isinstance(value, list) else (value,)
-                if any(_names_value_set(item, wanted) for item in items):
-                    if test is None or test(resource):
-                        found.append(resource)
-                    break
-        s[slot] = found
-        return found
+        found = s[named.slot]
+        if found is U:
+            found = named.fill(s)
+        pile: list[Any] = found.get(value_set) or []
+        if pile and test is not None:
+            pile = [r for r in pile if test(r)]
+        s[slot] = pile
+        return pile
 
     return retrieve
 
 
-def _names_value_set(item: Any, wanted: str | None) -> bool:
-    if not isinstance(item, dict):
-        return False
-    holders = [item, *(c for c in item.get("coding") or () if isinstance(c, dict))]
+def _named_value_sets(item: dict[str, Any]) -> list[str]:
+    """The value sets that a CodeableConcept or Coding names, on itself or on one of its codings."""
+    found: list[str] = []
+    holders = [item] if "extension" in item else []
+    for coding in item.get("coding") or ():
+        if "extension" in coding:
+            holders.append(coding)
     for holder in holders:
-        for extension in holder.get("extension") or ():
-            if isinstance(extension, dict) and extension.get("url") == NOT_DONE_VALUE_SET:
+        for extension in holder["extension"] or ():
+            if type(extension) is dict and extension.get("url") == NOT_DONE_VALUE_SET:
                 named = extension.get("valueCanonical") or extension.get("valueUri") or ""
-                if str(named).partition("|")[0] == wanted:
-                    return True
-    return False
+                found.append(str(named).partition("|")[0])
+    return found

@@ -165,11 +165,29 @@ class ProfileTable:
             return lambda resource: not accepted.isdisjoint(labels(resource))
         telling = self.telling_labels(url)
 
-        def by_label_or_structure(resource: Mapping[str, Any]) -> bool:
-            stated = labels(resource)
+        verdicts: dict[Any, bool | None] = {}
+
+        def judged(stated: list[str]) -> bool | None:
             if stated and not telling.isdisjoint(stated):
                 return not accepted.isdisjoint(stated)
-            return structural(resource)
+            return None
+
+        def by_label_or_structure(resource: Mapping[str, Any]) -> bool:
+            # Few different labels occur in a run, so what each of them says is remembered.
+            meta = resource.get("meta")
+            stated = meta.get("profile") if type(meta) is dict else None
+            if not stated:
+                return structural(resource)
+            try:
+                key = stated if type(stated) is str else stated[0] if len(stated) == 1 else tuple(stated)
+                verdict = verdicts[key]
+            except (KeyError, TypeError):
+                if len(verdicts) > 1000:
+                    verdicts.clear()
+                verdict = judged(labels(resource))
+                if type(stated) is list and all(type(label) is str for label in stated):
+                    verdicts[stated[0] if len(stated) == 1 else tuple(stated)] = verdict
+            return structural(resource) if verdict is None else verdict
 
         return by_label_or_structure
 

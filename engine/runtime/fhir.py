@@ -226,6 +226,16 @@ def concept_in(concept: Json, members: Members) -> bool:
     return False
 
 
+def has_code(value: Code | Concept | None, system: str | None, code: str) -> bool:
+    """Whether a Code is, or a Concept has, a code: ``~`` with a Code."""
+    if type(value) is Concept:
+        for one in value.codes:
+            if one.code == code and one.system == system:
+                return True
+        return False
+    return type(value) is Code and value.code == code and value.system == system
+
+
 def any_concept_in(concepts: Json, members: Members) -> bool:
     """Whether any of several CodeableConcepts has a coding among (system, code) pairs."""
     return any(concept_in(c, members) for c in concepts or ())

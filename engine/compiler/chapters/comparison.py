@@ -6,7 +6,7 @@ from measurewise.engine import elm
 from measurewise.engine.compiler.emitter import Emitter, boolean, decides, emits
 from measurewise.engine.compiler.origins import FromCodeableConcept, FromCoding, KnownCodes
 from measurewise.engine.compiler.writer import Term
-from measurewise.engine.models.types import BOOLEAN, INTEGER, LONG, STRING, DataType
+from measurewise.engine.models.types import BOOLEAN, CODE, CONCEPT, INTEGER, LONG, STRING, DataType
 
 PLAIN = (STRING, INTEGER, LONG, BOOLEAN)
 """Types whose values compare with Python's own operators once null is out of the way."""
@@ -126,4 +126,13 @@ def equivalent(em: Emitter, node: elm.Equivalent) -> Term:
         if isinstance(value.origin, FromCoding) and len(codes) == 1:
             system, code = codes[0]
             return boolean(f"coding_is({value.origin.text}, {system!r}, {code!r})", two_valued=True)
+        if value.type in (CODE, CONCEPT) and len(codes) == 1 and value.text != "None":
+            system, code = codes[0]
+            return boolean(f"has_code({value.text}, {system!r}, {code!r})", two_valued=True)
+    for value, known in ((a, b), (b, a)):
+        if value.type == STRING and isinstance(known.folded, str):
+            value = em.w.atom(value)
+            return boolean(
+                f"({value.text} == {known.text} or equivalent({value.text}, {known.text}))", two_valued=True
+            )
     return boolean(f"equivalent({a.text}, {b.text})", two_valued=True)

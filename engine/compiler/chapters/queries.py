@@ -31,6 +31,12 @@ Sink = Callable[[Term, bool], None]
 """Called once to emit what happens to a row; told whether it stands inside a loop it may break."""
 
 
+def _source(em: Emitter, node: elm.Expression) -> Term:
+    """The list or value that a query walks, evaluated once before its loops."""
+    term = em.expr(node)
+    return term if isinstance(term.origin, FromCodeableConcepts) else em.w.atom(term, "q")
+
+
 @emits(elm.Query)
 def query(em: Emitter, node: elm.Query) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#query"""
@@ -50,7 +56,7 @@ def _query(em: Emitter, node: elm.Query) -> Term:
     concepts = _concept_list(em, node)
     if concepts is not None:
         return concepts
-    sources = [em.w.atom(em.expr(s.expression), "q") for s in node.source]
+    sources = [_source(em, s.expression) for s in node.source]
     if not any(isinstance(s.type, ListType) for s in sources):
         result = em.w.variable("v", "None")
         kinds: list[Term] = []
@@ -129,8 +135,7 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
                 if loops or em.repeated:
                     access = inner_rows(em, source.alias, source.expression, ready, lets)
                 if access is None:
-                    listed = term.text if em.w.is_nonnull(term) else f"({term.text} or ())"
-                    element = Term(alias, term.type.element, atomic=True, nullable=not term.solid)
+                    listed, element = _walked(em, term, alias)
                 else:
                     listed = access.listed
                     element = replace(access.element, text=alias)
@@ -159,6 +164,16 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
         sink(_row(em, node), bool(loops) and isinstance(sources[-1].type, ListType))
 
 
+def _walked(em: Emitter, term: Term, alias: str) -> tuple[str, Term]:
+    """What to loop over for a list, and the row; CodeableConcepts stay JSON until a Concept is wanted."""
+    assert isinstance(term.type, ListType)
+    if isinstance(term.origin, FromCodeableConcepts):
+        row = Term(f"concept_of({alias})", term.type.element, origin=FromCodeableConcept(alias))
+        return f"({term.origin.text} or ())", row
+    listed = term.text if em.w.is_nonnull(term) else f"({term.text} or ())"
+    return listed, Term(alias, term.type.element, atomic=True, nullable=not term.solid)
+
+
 def _leave(em: Emitter, early: str) -> None:
     with em.w.block(f"if {early}"):
         em.w.emit("break")
@@ -185,7 +200,7 @@ def _row(em: Emitter, node: elm.Query) -> Term:
 
 def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
     """A flag: whether some related row fits (with), or none does (without)."""
-    source = em.w.atom(em.expr(relation.expression), "q")
+    source = _source(em, relation.expression)
     flag = em.w.variable("w", "False")
     names = em.names.with_aliases()
     with em.scope(names):
@@ -194,8 +209,7 @@ def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
             conditions = conjuncts(relation.such_that)
             access = inner_rows(em, relation.alias, relation.expression, conditions, frozenset(em.names.lets))
             if access is None:
-                listed = source.text if em.w.is_nonnull(source) else f"({source.text} or ())"
-                element = Term(alias, source.type.element, atomic=True, nullable=not source.solid)
+                listed, element = _walked(em, source, alias)
             else:
                 listed, conditions = access.listed, access.rest
                 element = replace(access.element, text=alias)
@@ -310,7 +324,7 @@ def _some(em: Emitter, node: elm.Expression) -> str:
     if isinstance(operand, elm.Union) and isinstance(em.declared(operand, ListType(ANY)), ListType):
         return chain(em, operand.operand, "or", lambda part: _some(em, part))
     if isinstance(operand, elm.Query) and operand.aggregate is None:
-        sources = [em.w.atom(em.expr(s.expression), "q") for s in operand.source]
+        sources = [_source(em, s.expression) for s in operand.source]
         if any(isinstance(s.type, ListType) for s in sources):
             flag = em.w.variable("x", "False")
 

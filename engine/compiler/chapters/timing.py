@@ -75,6 +75,10 @@ def relation(em: Emitter, node: elm.PrecisionExpression) -> Term:
             if not value.nullable:
                 return boolean(f"({value.text} in {fixed})", two_valued=True)
             return boolean(f"(None if {value.text} is None else {value.text} in {fixed})")
+    if isinstance(b.type, IntervalType) and isinstance(node, elm.In | elm.ProperIn | elm.IncludedIn):
+        name = f"interval_{name}"
+    elif isinstance(a.type, IntervalType) and isinstance(node, elm.Contains | elm.Includes):
+        name = f"interval_{name}"
     if node.precision is not None:
         return boolean(f"{name}({a.text}, {b.text}, {precision_number(node.precision)})")
     return boolean(f"{name}({a.text}, {b.text})")
