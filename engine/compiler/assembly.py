@@ -37,6 +37,9 @@ from measurewise.engine.models.types import (
 
 __all__ = ["Assembly", "Definition", "Variant", "chapters"]
 
+COSTLY = 60
+"""From how many nodes on a function of one part of the record is worth remembering."""
+
 FIRST_SLOT = 2
 """Slot 0 holds the record, slot 1 the patient."""
 
@@ -339,7 +342,8 @@ class Assembly:
         Only where every operand is a part of the record or a string; the memo holds on to its operands, so that
         an identity cannot be taken over by another object. Gives the slot, the key and what to hold on to.
         """
-        if not arguments or not self.freedom.heavy(unit, source):
+        costly = len(arguments) == 1 and self.freedom.size(source) > COSTLY
+        if not arguments or not (costly or self.freedom.heavy(unit, source)):
             return None
         keys = []
         for kind, argument in zip(kinds, arguments, strict=True):
@@ -412,39 +416,96 @@ class Assembly:
         key = (unit, forms)
         if key in self._readers:
             return self._readers[key]
+        self._readers[key] = self._reader(unit, node, forms, f"{unit.name}.ToValue", None, em)
+        return self._readers[key]
+
+    def derived_reader(
+        self,
+        unit: Unit,
+        node: elm.FunctionRef,
+        forms: tuple[tuple[str, NamedType], ...],
+        inner: Any,
+        em: Emitter,
+    ) -> tuple[str, DataType] | None:
+        """A function of a choice element's value, read and computed once for each place of the record.
+
+        ``inner`` are the unit and call of ``ToValue`` that reads the element.
+        """
+        signature = tuple(self.shapes.of_specifier(t) for t in node.signature)
+        key = (unit, node.name, signature, inner[0], inner[1].name, forms)
+        if key not in self._readers:
+            self._readers[key] = self._reader(unit, node, forms, f"{unit.name}.{node.name}", inner, em)
+        return self._readers[key]
+
+    def _reader(
+        self,
+        unit: Unit,
+        node: elm.FunctionRef,
+        forms: tuple[tuple[str, NamedType], ...],
+        title: str,
+        inner: Any,
+        em: Emitter,
+    ) -> tuple[str, DataType] | None:
         bodies = []
         kind: DataType = ANY
         for name, form in forms:
-            source = self.overload(unit, node, [Term("x", form)], em)
-            if source.expression is None:
-                continue
-            inner = Emitter(self, unit, f"library {unit.label}, function '{source.name}'")
-            with inner.w.block("if x is not None"):
+            body = Emitter(self, unit, f"{title} of {_stem(forms)}[x]")
+            with body.w.block("if x is not None"):
                 pass
-            inner.w.drop_pass()
+            body.w.drop_pass()
             value = Term("x", form, atomic=True, nullable=False)
-            names = Names(operands={source.operand[0].name: value})
-            with inner.scope(names), inner.w.captured() as lines:
-                term = inner.expr(source.expression)
+            with body.w.captured() as lines:
+                if inner is None:
+                    term = self._applied(body, unit, node, value)
+                else:
+                    read = body.w.atom(self._applied(body, inner[0], inner[1], value))
+                    term = self._applied(body, unit, node, read)
             if term.text == "None":
                 continue
-            bodies.append((name, inner, lines, term))
+            bodies.append((name, body, lines, term))
             kind = self.shapes.unify(kind, term.type)
         if not bodies:
-            self._readers[key] = None
             return None
         self._function_count += 1
-        function = f"c{self._function_count}_{_identifier(_stem(forms))}"
-        text = [f"# {unit.name}.ToValue of {_stem(forms)}[x]", f"def {function}(s, r):"]
-        for name, inner, lines, term in bodies:
-            text.append(f"    x = r.get({name!r})")
-            inner.w.replay(lines)
-            inner.w.emit_inside(f"return {self.shapes.coerce(term, kind).text}")
-            text.append(inner.w.text())
-        text.append("    return None")
+        function = f"c{self._function_count}_{_identifier(node.name if inner else '')}{_stem(forms)}"
+        text = [f"# {title} of {_stem(forms)}[x]", f"def {function}(s, r):"]
+        keep = "return "
+        if inner is not None:
+            memo = self._slot()
+            text += [f"    m = s[{memo}]", "    if m is U:", f"        m = s[{memo}] = {{}}"]
+            text += [
+                "    known = m.get(id(r))",
+                "    if known is not None:",
+                "        return known[0]",
+                "    v = None",
+            ]
+            keep = "v = "
+        for number, (name, body, lines, term) in enumerate(bodies):
+            text.append(
+                f"    x = r.get({name!r})"
+                + ("" if inner is None or number == 0 else " if x is None else None")
+            )
+            body.w.replay(lines)
+            body.w.emit_inside(f"{keep}{self.shapes.coerce(term, kind).text}")
+            text.append(body.w.text())
+        text.append("    return None" if inner is None else "    m[id(r)] = (v, r)\n    return v")
         self.functions.append("\n".join(text))
-        self._readers[key] = (function, kind)
-        return self._readers[key]
+        return function, kind
+
+    def _applied(self, em: Emitter, unit: Unit, node: elm.FunctionRef, value: Term) -> Term:
+        """The body of a function of one operand, written in place for this value."""
+        source = self.overload(unit, node, [value], em)
+        if source.expression is None:
+            return Term("None", atomic=True)
+        outer, em.unit = em.unit, unit
+        operand = source.operand[0]
+        declared = self._operand_type(operand)
+        if not (self.shapes.is_open(declared) and not self.shapes.is_open(value.type)):
+            value = self.shapes.coerce(value, declared)
+        with em.scope(Names(operands={operand.name: value})):
+            term = self._settled(em.expr(source.expression), self.shapes.declared(source))
+        em.unit = outer
+        return term
 
     # ------------------------------------------------------------ constants, sets
 

@@ -22,6 +22,7 @@ class Freedom:
     def __init__(self) -> None:
         self._free: dict[int, Free] = {}
         self._heavy: dict[int, bool] = {}
+        self._sizes: dict[int, int] = {}
 
     def closed(self, node: elm.Element) -> bool:
         """Whether a node hangs on nothing around it."""
@@ -79,6 +80,14 @@ class Freedom:
                     inner |= self.free(item.expression) - {ROW, "$this"}
         found |= inner - bound
 
+    def size(self, function: elm.FunctionDef) -> int:
+        """How many nodes the body of a function has."""
+        known = self._sizes.get(id(function))
+        if known is None:
+            body = function.expression
+            known = self._sizes[id(function)] = 0 if body is None else sum(1 for _ in elm.walk(body))
+        return known
+
     def heavy(self, unit: Unit, function: elm.FunctionDef) -> bool:
         """Whether a function looks at more than its operands: at retrieves, definitions, or through others."""
         known = self._heavy.get(id(function))
@@ -86,6 +95,10 @@ class Freedom:
             self._heavy[id(function)] = False
             known = self._heavy[id(function)] = self._looks_around(unit, function)
         return known
+
+    def heavy_call(self, unit: Unit, node: elm.FunctionRef) -> bool:
+        """Whether any function a call may mean is heavy."""
+        return any(self.heavy(unit, f) for f in unit.functions(node.name, len(node.operand)))
 
     def _looks_around(self, unit: Unit, function: elm.FunctionDef) -> bool:
         if function.expression is None:

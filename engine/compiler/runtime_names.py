@@ -96,12 +96,21 @@ def coalesce_list(items: list[Any] | None) -> Any:
 
 def union_lists(*operands: list[Any] | None) -> list[Any]:
     """The union of lists: every element once, in the order of the lists."""
-    filled = [o for o in operands if o]
-    if not filled:
-        return []
-    if len(filled) == 1:
-        return lists.distinct(filled[0]) or []
-    return lists.distinct([x for operand in filled for x in operand]) or []
+    found: list[Any] = []
+    seen: dict[Any, Any] = {}
+    for operand in operands:
+        for item in operand or ():
+            # Resources are nearly always told apart, or known again, by their id alone.
+            identity = item.get("id") if type(item) is dict else None
+            if identity is None:
+                return lists.union(*operands)
+            same = seen.get(identity)
+            if same is None:
+                seen[identity] = item
+                found.append(item)
+            elif same is not item:
+                return lists.union(*operands)
+    return found
 
 
 def date_to_datetime(value: Any) -> DateTime | None:

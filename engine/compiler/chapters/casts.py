@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from measurewise.engine import elm
 from measurewise.engine.compiler.emitter import Emitter, boolean, emits
 from measurewise.engine.compiler.origins import ChoiceElement, KnownCodes
@@ -142,7 +144,10 @@ def cast(em: Emitter, term: Term, kind: DataType, strict: bool, node: elm.Elemen
         if isinstance(source, IntervalType) and isinstance(kind, IntervalType):
             if em.shapes.is_open(source.point):
                 value = em.w.atom(term)
-                return Term(f"({value.text} if {type_test(em, value.text, kind)} else None)", kind)
+                test = type_test(em, value.text, kind)
+                if em.w.holds(test):
+                    return replace(value, type=kind, nullable=False, origin=None)
+                return Term(f"({value.text} if {test} else None)", kind)
             return term.typed(kind)
         if isinstance(source, TupleType) and isinstance(kind, TupleType):
             return term.typed(kind)
@@ -155,6 +160,8 @@ def cast(em: Emitter, term: Term, kind: DataType, strict: bool, node: elm.Elemen
             return NULL.typed(kind)
     value = em.w.atom(term)
     test = type_test(em, value.text, kind)
+    if em.w.holds(test) and not em.shapes.is_element(kind):
+        return replace(value, type=kind, nullable=False, origin=None)
     hit = f"{value.text}.value" if em.shapes.is_element(kind) else value.text
     if strict:
         miss = f"cast_or_null({value.text}, {str(kind)!r})"

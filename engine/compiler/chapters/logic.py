@@ -300,6 +300,7 @@ def _select(
     if condition == "True":
         return em.expr(then)
     with em.w.captured() as yes_lines:
+        em.w.assume(condition)
         yes = em.expr(then)
     with em.w.captured() as no_lines:
         no = _select(em, declared, branches[1:], otherwise)

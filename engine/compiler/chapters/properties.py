@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.emitter import Emitter, emits
-from measurewise.engine.compiler.origins import ChoiceElement, KnownCodes, PrimitiveElement
+from measurewise.engine.compiler.origins import ChoiceElement, FromCoding, KnownCodes, PrimitiveElement
 from measurewise.engine.compiler.writer import NULL, Term
 from measurewise.engine.models.types import (
     ANY,
@@ -121,6 +121,9 @@ def _guarded(em: Emitter, value: Term, text: str) -> str:
 
 
 def _attribute(em: Emitter, term: Term, attribute: str, kind: DataType) -> Term:
+    if isinstance(term.origin, FromCoding):
+        coding = Term(term.origin.text, atomic=True)
+        return Term(_guarded(em, coding, f"{coding.text}.get({attribute!r})"), kind)
     value = em.w.atom(term)
     return Term(_guarded(em, value, f"{value.text}.{attribute}"), kind)
 

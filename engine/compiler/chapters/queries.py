@@ -67,6 +67,8 @@ def _query(em: Emitter, node: elm.Query) -> Term:
 
         rows(em, node, sources, take)
         return Term(result, kinds[0].type if kinds[0].type != ANY else declared or ANY, atomic=True)
+    if len(sources) == 1 and not (node.let or node.relationship or node.where or node.return_ or node.sort):
+        return sources[0]
     result = em.w.variable("r", "[]")
     found: list[Term] = []
     want = declared.element if isinstance(declared, ListType) else ANY

@@ -7,7 +7,8 @@ from measurewise.engine import elm
 from measurewise.engine.compiler.chapters.properties import step
 from measurewise.engine.compiler.emitter import Emitter, emits
 from measurewise.engine.compiler.intrinsics import intrinsic
-from measurewise.engine.compiler.origins import KnownCodes
+from measurewise.engine.compiler.origins import ConvertedChoice, KnownCodes
+from measurewise.engine.compiler.unit import Unit
 from measurewise.engine.compiler.writer import Term
 from measurewise.engine.models.types import CODE, CODESYSTEM, CONCEPT, INTEGER
 
@@ -35,9 +36,44 @@ def function_ref(em: Emitter, node: elm.FunctionRef) -> Term:
     return call(em, unit, node, arguments)
 
 
-def call(em: Emitter, unit: object, node: elm.FunctionRef, arguments: list[Term]) -> Term:
+def _of_choice_element(em: Emitter, unit: Unit, node: elm.FunctionRef, arguments: list[Term]) -> Term | None:
+    """``latest(X.effective)`` and kin: one function of the place, which remembers what it found there."""
+    if len(arguments) != 1 or len(node.operand) != 1:
+        return None
+    origin, operand = arguments[0].origin, node.operand[0]
+    while isinstance(operand, elm.As | elm.Case) and not isinstance(operand, elm.FunctionRef):
+        inner = operand.operand if isinstance(operand, elm.As) else _only_subject(operand)
+        if inner is None:
+            return None
+        operand = inner
+    if not isinstance(origin, ConvertedChoice) or not isinstance(operand, elm.FunctionRef):
+        return None
+    if em.assembly.freedom.heavy_call(unit, node):
+        return None
+    owner = em.assembly.unit_named(em.unit, operand.library_name, operand)
+    made = em.assembly.derived_reader(unit, node, origin.element.forms, (owner, operand), em)
+    if made is None:
+        return None
+    function, kind = made
+    text = f"{function}(s, {origin.element.parent})"
+    if origin.element.parent_nullable:
+        text = f"({text} if {origin.element.parent} is not None else None)"
+    return Term(text, kind)
+
+
+def _only_subject(node: elm.Case) -> elm.Expression | None:
+    """What all branches of a collapsed case cast (see ``logic.py``)."""
+    if not node.case_item or not isinstance(node.case_item[0].when, elm.Is):
+        return None
+    return node.case_item[0].when.operand
+
+
+def call(em: Emitter, unit: Unit, node: elm.FunctionRef, arguments: list[Term]) -> Term:
     """A call of a CQL function, compiled for the static types of these arguments."""
-    variant, coerced = em.assembly.function(unit, node, arguments, em)  # type: ignore[arg-type]
+    derived = _of_choice_element(em, unit, node, arguments)
+    if derived is not None:
+        return derived
+    variant, coerced = em.assembly.function(unit, node, arguments, em)
     key = ("call", variant.function, tuple(a.text for a in coerced))
     known = em.w.known(key)
     if known is not None:

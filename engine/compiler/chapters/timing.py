@@ -7,7 +7,7 @@ at hand."""
 from __future__ import annotations
 
 from measurewise.engine import elm
-from measurewise.engine.compiler.emitter import Emitter, boolean, emits
+from measurewise.engine.compiler.emitter import Emitter, boolean, decides, emits
 from measurewise.engine.compiler.writer import Term
 from measurewise.engine.models.types import (
     ANY,
@@ -15,6 +15,7 @@ from measurewise.engine.models.types import (
     DATETIME,
     DECIMAL,
     INTEGER,
+    STRING,
     TIME,
     DataType,
     IntervalType,
@@ -68,7 +69,7 @@ def relation(em: Emitter, node: elm.PrecisionExpression) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#overlaps"""
     a, b = (em.expr(o) for o in node.operand)
     name = RELATIONS[type(node)]
-    if isinstance(node, elm.In) and isinstance(b.type, ListType) and b.type.element == a.type:
+    if isinstance(node, elm.In) and a.type in (STRING, INTEGER):
         fixed = em.assembly.literal_set(node.operand[1])
         if fixed is not None:
             value = em.w.atom(a)
@@ -82,6 +83,17 @@ def relation(em: Emitter, node: elm.PrecisionExpression) -> Term:
     if node.precision is not None:
         return boolean(f"{name}({a.text}, {b.text}, {precision_number(node.precision)})")
     return boolean(f"{name}({a.text}, {b.text})")
+
+
+@decides(elm.In)
+def in_true(em: Emitter, node: elm.In) -> str:
+    """https://cql.hl7.org/04-logicalspecification.html#in"""
+    fixed = em.assembly.literal_set(node.operand[1])
+    if fixed is not None:
+        value = em.expr(node.operand[0])
+        if value.type in (STRING, INTEGER):
+            return f"({value.text} in {fixed})"
+    return relation(em, node).text
 
 
 @emits(elm.Start, elm.End)
