@@ -1,14 +1,14 @@
 """Rows of a list found by the time they speak of, so that joins on time need not try every pair.
 
-A window is a pair of packed moments (see ``temporal.py``). It is only a first sieve: windows are wider than the
-timing phrase they stand for, so that offsets, precisions and unknown bounds can let a row in but never keep one
-out; whoever asks still tests the phrase itself on the rows it gets.
+A window is a pair of packed moments (see ``temporal.py``). It is only a first sieve: windows are wider than
+the timing phrase they stand for, so that offsets, precisions and unknown bounds can let a row in but never
+keep one out; whoever asks still tests the phrase itself on the rows it gets.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from measurewise.engine.runtime.temporal import MAX_PACKED, MIN_PACKED, MONTH, YEAR, Date, DateTime
@@ -32,7 +32,10 @@ def extent(value: Any) -> Window:
         return NEVER
     kind = type(value)
     if kind is DateTime or kind is Date:
-        return (min(value.lo, value.local), max(value.hi, value.local))
+        local = value.local
+        if value.lo == local:
+            return (local, value.hi)
+        return (min(value.lo, local), max(value.hi, local))
     if kind is Interval:
         low, high = value.low, value.high
         if type(low) not in _POINTS or type(high) not in _POINTS:
@@ -103,19 +106,27 @@ class TimeIndex:
             latest = max(latest, high)
             self._highs.append(latest)
 
-    def within(self, *windows: Window) -> list[Any]:
+    def within(self, window: Window, *others: Window) -> Sequence[Any]:
         """The rows that could meet all windows, in the order of the list."""
-        low = max(w[0] for w in windows)
-        high = min(w[1] for w in windows)
-        if low > high and any(w is NEVER for w in windows):
-            return []
+        low, high = window
+        for lowest, highest in others:
+            if lowest > low:
+                low = lowest
+            if highest < high:
+                high = highest
+        if window is NEVER or NEVER in others:
+            return ()
         stop = bisect_right(self._lows, high)
         start = bisect_left(self._highs, low)
-        ends = self._ends
-        found = [self._order[at] for at in range(start, stop) if ends[at] >= low]
-        for first, last, order in self._wide:
+        if start >= stop and not self._wide:
+            return ()
+        ends, order = self._ends, self._order
+        found = [order[at] for at in range(start, stop) if ends[at] >= low]
+        for first, last, place in self._wide:
             if first <= high and last >= low:
-                found.append(order)
-        found.sort()
+                found.append(place)
         rows = self._rows
-        return [rows[order] for order in found]
+        if len(found) == 1:
+            return (rows[found[0]],)
+        found.sort()
+        return [rows[place] for place in found]
