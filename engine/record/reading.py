@@ -28,6 +28,9 @@ def read_record(data: bytes, *, where: str = "") -> Record:
             return read_record(data.removeprefix(_BOM), where=where)
         fault = json_fault(error, data)
         raise RecordError(fault.what, where=fault.within(where), mend=fault.mend) from None
-    if type(value) is dict and "resourceType" not in value and type(value.get("resources")) is list:
-        return Record(value["resources"], where=where)
+    if type(value) is not dict or "resourceType" not in value:
+        if type(value) is dict and type(value.get("resources")) is list:
+            return Record(value["resources"], where=where)
+        what = "It has no resourceType." if type(value) is dict else "It is no JSON object."
+        raise RecordError(what, where=where, mend="Give a FHIR Bundle.")
     return record_of_bundle(value, where=where)
