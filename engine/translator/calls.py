@@ -25,7 +25,7 @@ from measurewise.engine.translator.symbols import FunctionSymbol, LibrarySymbols
 _INFIX = frozenset(
     "And Or Xor Implies Not Equal Equivalent Less LessOrEqual Greater GreaterOrEqual Add Subtract Multiply Divide"
     " TruncatedDivide Modulo Negate DurationBetween DifferenceBetween DateTimeComponentFrom CalculateAge"
-    " CalculateAgeAt SameAs SameOrBefore SameOrAfter Concatenate Slice Times".split()
+    " CalculateAgeAt SameAs SameOrBefore SameOrAfter Slice Times".split()
 )
 SYSTEM_FUNCTIONS = frozenset(operator_names()) - _INFIX
 _SPECIAL = ("Skip", "Take", "Tail")
@@ -35,7 +35,7 @@ _AGE = re.compile(r"(Calculate)?AgeIn(Years|Months|Weeks|Days|Hours|Minutes|Seco
 def function_call(c: Context, node: tree.FunctionCall) -> Typed:
     """``Name(operand, ...)``: of this library, else of System."""
     name = node.name.name
-    operands = [c.expression(argument) for argument in node.arguments]
+    operands = [_argument(c, argument) for argument in node.arguments]
     own = c.own.functions(name)
     if own:
         found = _resolve(c, own, operands)
@@ -48,6 +48,14 @@ def function_call(c: Context, node: tree.FunctionCall) -> Typed:
         raise _no_overload(c, node.name, name, own, operands, None)
     known = [*c.own.symbols.functions, *SYSTEM_FUNCTIONS, *_SPECIAL]
     raise c.fail(node.name, f'There is no function "{name}".', suggestion(name, known))
+
+
+def _argument(c: Context, node: tree.Expression) -> Typed:
+    c.argument = isinstance(node, tree.Literal)
+    try:
+        return c.expression(node)
+    finally:
+        c.argument = False
 
 
 def method_call(c: Context, node: tree.MethodCall) -> Typed:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.model import Model
-from measurewise.engine.models.types import ANY, DataType, ListType, NamedType
+from measurewise.engine.models.types import ANY, ChoiceType, DataType, ListType, NamedType
 from measurewise.engine.translator.conversions import Conversions
 from measurewise.engine.translator.data_types import Types, choice
 from measurewise.engine.translator.diagnostics import Abandoned, Diagnostics, suggestion
@@ -106,6 +106,7 @@ class Context:
         self.scopes: list[Scope] = []
         self._dispatch = dispatch
         self.negated = False
+        self.argument = False
         self._next_id = 0
         self.positions: dict[elm.Element, tree.Node] = {}
 
@@ -262,6 +263,8 @@ class Context:
             return a
         if self.types.is_subtype(a, b):
             return b
+        if isinstance(a, ChoiceType) or isinstance(b, ChoiceType):
+            return choice((a, b))
         if self.conversions.find(b, a) is not None:
             return a
         if self.conversions.find(a, b) is not None:

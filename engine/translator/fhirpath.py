@@ -68,6 +68,7 @@ _OPERATORS: dict[str, tuple[str, int]] = {
     "convertsToQuantity": ("ConvertsToQuantity", 0),
     "children": ("Children", 0),
     "descendants": ("Descendents", 0),
+    "descendents": ("Descendents", 0),
     "lowBoundary": ("LowBoundary", 1),
     "highBoundary": ("HighBoundary", 1),
     "precision": ("Precision", 0),

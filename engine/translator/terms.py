@@ -49,7 +49,7 @@ _DATETIME = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(T)?(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?)?(Z|[+-]\d\d:\d\d)?"
 )
 _TIME = re.compile(r"T?(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?")
-_MOST_DIGITS, _MOST_DECIMALS = 20, 8
+_MOST_DIGITS, _MOST_DECIMALS = 28, 8
 _POINTS = frozenset({INTEGER, LONG, DECIMAL, DATE, DATETIME, TIME, QUANTITY, ANY})
 
 
@@ -65,6 +65,9 @@ def literal(c: Context, node: tree.Literal) -> Typed:
     if kind == "time":
         return _time(c, node)
     if kind in _LARGEST and int(node.value) >= _LARGEST[kind]:
+        if c.argument and kind == "integer":
+            # An operand too great for an Integer can still be the Decimal that the function takes.
+            return _literal(c, DECIMAL, f"{node.value}.0")
         # The least value is written as the negation of one that is just too great.
         if int(node.value) > _LARGEST[kind] or not c.negated:
             mend = "Write a Long by adding L." if kind == "integer" else "Write it as a Decimal."
@@ -73,7 +76,7 @@ def literal(c: Context, node: tree.Literal) -> Typed:
         whole, _, decimals = node.value.partition(".")
         if len(whole.lstrip("0")) > _MOST_DIGITS or len(decimals) > _MOST_DECIMALS:
             raise c.fail(
-                node, f"{node.value} has more digits than a Decimal holds (20 before the point, 8 after it)."
+                node, f"{node.value} has more digits than a Decimal holds (28 before the point, 8 after it)."
             )
     return _literal(c, _SCALARS[kind], node.value)
 

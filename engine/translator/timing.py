@@ -69,7 +69,7 @@ def _includes(
         if isinstance(left.type, ListType) and left.type.element == right.type:
             operator = "ProperContains" if phrase.properly else "Contains"
         return c.call(operator, (left, right), node, **attributes)
-    if right.type == ANY and isinstance(right.node, elm.Null) and not isinstance(left.type, ListType):
+    if right.type == ANY and not (phrase.properly and isinstance(left.type, ListType)):
         return c.call("ProperIncludes" if phrase.properly else "Includes", (left, right), node, **attributes)
     return c.call("ProperContains" if phrase.properly else "Contains", (left, right), node, **attributes)
 
@@ -83,7 +83,7 @@ def _included_in(
         if isinstance(right.type, ListType) and right.type.element == left.type:
             operator = "ProperIn" if phrase.properly else "In"
         return c.call(operator, (left, right), node, **attributes)
-    if left.type == ANY and isinstance(left.node, elm.Null) and not isinstance(right.type, ListType):
+    if left.type == ANY and not (phrase.properly and isinstance(right.type, ListType)):
         return c.call(
             "ProperIncludedIn" if phrase.properly else "IncludedIn", (left, right), node, **attributes
         )
