@@ -189,6 +189,8 @@ class Conversions:
         types = self._types
 
         def apply(node: elm.Expression) -> elm.Expression:
+            if len(shared) == 1:
+                return implicit_cast(types, implicit_cast(types, node, shared[0][0]), target)
             items = tuple(
                 elm.CaseItem(
                     when=type_test(types, node, member),

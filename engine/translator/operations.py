@@ -48,6 +48,7 @@ _BINARY = {
     "xor": "Xor",
     "implies": "Implies",
 }
+_UNIONS = frozenset({"union", "|"})
 _UNARY = {
     "not": "Not",
     "exists": "Exists",
@@ -83,12 +84,34 @@ def binary(c: Context, node: tree.Binary) -> Typed:
     chain: list[tree.Binary] = [node]
     while isinstance(chain[-1].left, tree.Binary):
         chain.append(chain[-1].left)
+    if all(item.operator in _UNIONS for item in chain):
+        return _unions(c, chain)
     value = c.expression(chain[-1].left)
     for item in reversed(chain):
         value = _binary(c, item, value, c.expression(item.right))
         if item is not node:
             c.mark(value.node, item, value.type)
     return value
+
+
+def _unions(c: Context, chain: list[tree.Binary]) -> Typed:
+    """A chain of unions; of lists of one type by pairs, so that the tree is half as deep."""
+    values = [c.expression(chain[-1].left)]
+    values += [c.expression(item.right) for item in reversed(chain)]
+    if len(values) < 4 or any(value.type != values[0].type for value in values):
+        whole = values[0]
+        for item, value in zip(reversed(chain), values[1:], strict=True):
+            whole = union(c, item, whole, value)
+            c.mark(whole.node, item, whole.type)
+        return whole
+    pairs = [
+        union(c, chain[0], *values[i : i + 2]) if i + 1 < len(values) else values[i]
+        for i in range(0, len(values), 2)
+    ]
+    whole = pairs[0]
+    for value in pairs[1:]:
+        whole = union(c, chain[0], whole, value)
+    return whole
 
 
 def _binary(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:

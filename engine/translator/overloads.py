@@ -101,7 +101,8 @@ def _concrete(
                 found.append(kind)
     if parameter is None:
         parameter = _parameter_of(signature)
-    known = [kind for kind in found if kind != ANY] or [ANY]
+    # A choice fits last: a value of one is rather cast to what the other operand is.
+    known = sorted((kind for kind in found if kind != ANY), key=_is_choice) or [ANY]
     if len(known) > 1:
         extra = [m for kind in known if isinstance(kind, ChoiceType) for m in kind.choices]
         known += [kind for kind in extra if kind not in known]
@@ -112,6 +113,10 @@ def _concrete(
         )
         for kind in known
     ]
+
+
+def _is_choice(kind: DataType) -> bool:
+    return isinstance(kind, ChoiceType)
 
 
 def _parameter_of(signature: Signature) -> NamedType:

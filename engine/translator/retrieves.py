@@ -5,20 +5,26 @@ CQL 1.5.3 Author's Guide, "Retrieve"; Developer's Guide, "Retrieves"; ELM, "Exte
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.info import ClassInfo
 from measurewise.engine.models.types import (
     CODE,
     CONCEPT,
+    STRING,
     VALUESET,
     DataType,
     ListType,
+    NamedType,
 )
 from measurewise.engine.translator.context import Context, Typed
 from measurewise.engine.translator.data_types import alternatives, canonical
 from measurewise.engine.translator.diagnostics import suggestion
-from measurewise.engine.translator.members import element_names
+from measurewise.engine.translator.members import element_names, element_of
+from measurewise.engine.translator.operations import in_terminology
+from measurewise.engine.translator.targets import STRING_TYPE
 from measurewise.engine.translator.type_specifiers import resolve_named
 
 _COMPARATORS = ("in", "~", "=")
@@ -42,16 +48,74 @@ def retrieve(c: Context, node: tree.Retrieve) -> Typed:
     path = _code_path(c, node, info)
     codes = c.expression(node.terminology)
     path_type = canonical(model.element_type(kind, path) or CODE)
-    comparator = node.comparator or _comparator(codes.type, path_type)
-    value = elm.Retrieve(
-        data_type=data_type,
-        template_id=info.identifier,
-        context=context,
-        code_property=path,
-        code_comparator=comparator,
-        codes=_codes(c, node, codes, comparator),
+    comparator = node.comparator or _comparator(codes.type)
+
+    def filtered(by: str) -> elm.Retrieve:
+        return elm.Retrieve(
+            data_type=data_type,
+            template_id=info.identifier,
+            context=context,
+            code_property=path,
+            code_comparator=by,
+            codes=_codes(c, node, codes, by),
+        )
+
+    whole = Typed(filtered(comparator), ListType(kind))
+    if node.code_path is None and node.comparator is None and model.target_url is not None:
+        return _alternatives(c, node, info, path, path_type, codes, whole, filtered)
+    return whole
+
+
+def _alternatives(
+    c: Context,
+    node: tree.Retrieve,
+    info: ClassInfo,
+    path: str,
+    path_type: DataType,
+    codes: Typed,
+    whole: Typed,
+    filtered: Callable[[str], elm.Retrieve],
+) -> Typed:
+    """The retrieve together with those by the other ways in which the code element can be told."""
+    members = alternatives(path_type)
+    if codes.type == VALUESET and VALUESET in members:
+        # A negation may name the value set itself: what was not done is all of it, or one of its codes.
+        return c.call("Union", (Typed(filtered("in"), whole.type), Typed(filtered("~"), whole.type)), node)
+    referenced = c.models[info.model].type(path[:1].upper() + path[1:])
+    if NamedType(info.model, "Reference") in members and referenced is not None and CONCEPT in members:
+        return c.call("Union", (_by_reference(c, node, info, path, referenced, codes), whole), node)
+    return whole
+
+
+def _by_reference(
+    c: Context, node: tree.Retrieve, info: ClassInfo, path: str, referenced: ClassInfo, codes: Typed
+) -> Typed:
+    """The resources whose code element refers to a resource (a Medication) with one of the codes."""
+    code = element_of(c, Typed(elm.AliasRef(name="M"), referenced.type), referenced.primary_code_path or "code", node)
+    referred = elm.Last(
+        source=elm.Split(
+            string_to_split=elm.Property(path=f"{path}.reference.value", scope="MR"),
+            separator=elm.Literal(value_type=STRING_TYPE, value="/"),
+        )
     )
-    return Typed(value, ListType(kind))
+    same = c.call(
+        "Equal", (Typed(elm.Property(path="id.value", scope="M"), STRING), Typed(referred, STRING)), node
+    )
+    if codes.type == VALUESET:
+        fits = in_terminology(c, node, code, codes)
+    elif isinstance(codes.type, ListType):
+        fits = c.call("In", (code, codes), node)
+    else:
+        fits = c.call("Equivalent", (code, codes), node)
+    source = elm.Retrieve(data_type=c.types.qualified_name(info.type), template_id=info.identifier)
+    others = elm.Retrieve(data_type=c.types.qualified_name(referenced.type), template_id=referenced.identifier)
+    query = elm.Query(
+        source=(elm.AliasedQuerySource(alias="MR", expression=source),),
+        relationship=(
+            elm.With(alias="M", expression=others, such_that=elm.And(operand=(same.node, fits.node))),
+        ),
+    )
+    return Typed(query, ListType(info.type))
 
 
 def _code_path(c: Context, node: tree.Retrieve, info: ClassInfo) -> str:
@@ -75,11 +139,8 @@ def _code_path(c: Context, node: tree.Retrieve, info: ClassInfo) -> str:
     return path
 
 
-def _comparator(codes: DataType, path_type: DataType) -> str:
+def _comparator(codes: DataType) -> str:
     if codes in (CODE, CONCEPT):
-        return "~"
-    if codes == VALUESET and VALUESET in alternatives(path_type):
-        # A negation may name the value set itself: that which was not done is the set, or in it.
         return "~"
     return "in"
 

@@ -25,6 +25,7 @@ from measurewise.engine.models.types import (
     RATIO,
     STRING,
     TIME,
+    ChoiceType,
     DataType,
     IntervalType,
     ListType,
@@ -265,7 +266,10 @@ def list_selector(c: Context, node: tree.ListSelector) -> Typed:
     kind = ANY
     for value in values:
         kind = c.common_type(kind, value.type)
-    elements = [c.as_common(v, kind, at) for v, at in zip(values, node.elements, strict=True)]
+    if isinstance(kind, ChoiceType):
+        elements = [value.node for value in values]
+    else:
+        elements = [c.as_common(v, kind, at) for v, at in zip(values, node.elements, strict=True)]
     return Typed(elm.List(element=tuple(elements)), ListType(kind))
 
 

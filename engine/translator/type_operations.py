@@ -74,7 +74,7 @@ def convert(c: Context, node: tree.Convert) -> Typed:
     """``convert operand to type`` or to a unit."""
     operand = c.expression(node.operand)
     if node.type is None:
-        unit = elm.Literal(value_type=c.types.qualified_name(STRING), value=node.unit or "")
+        unit = elm.Literal(value_type=c.types.qualified_name(STRING), value=_ucum(node))
         return c.call("ConvertQuantity", (operand, Typed(unit, STRING)), node)
     kind = resolve_type(c, node.type)
     if operand.type == kind:
@@ -87,6 +87,23 @@ def convert(c: Context, node: tree.Convert) -> Typed:
     if conversion is None:
         raise c.fail(node, f"{c.show(operand.type)} cannot be converted to {c.show(kind)}.")
     return Typed(operand.node if conversion.apply is None else conversion.apply(operand.node), kind)
+
+
+_UCUM = {
+    "year": "a",
+    "month": "mo",
+    "week": "wk",
+    "day": "d",
+    "hour": "h",
+    "minute": "min",
+    "second": "s",
+    "millisecond": "ms",
+}
+
+
+def _ucum(node: tree.Convert) -> str:
+    unit = node.unit or ""
+    return _UCUM.get(unit.removesuffix("s"), unit) if node.calendar else unit
 
 
 def type_extent(c: Context, node: tree.TypeExtent) -> Typed:

@@ -57,13 +57,7 @@ def resolve_named(c: Context, specifier: tree.NamedType) -> NamedType:
     if not found:
         known = [n for m in (*c.usings.values(), c.models["System"]) for n in m.class_names()]
         raise c.fail(specifier, f'There is no type "{name}".', suggestion(name, known))
-    if len(found) > 1:
-        models = " and ".join(kind.model for kind in found)
-        raise c.fail(
-            specifier,
-            f'The type "{name}" is in several models: {models}.',
-            f"Write the model before it, as in {found[0]}.",
-        )
+    # In several models: that of the first 'using' is meant.
     return found[0]
 
 

@@ -97,6 +97,11 @@ def normal(node: Any) -> Any:
         kept[name] = normal(value)
     if kept.get("type") == "Query" and kept.get("aggregate"):
         kept["aggregate"].setdefault("distinct", False)
+    if kept.get("type") == "Case":
+        # A choice of the same type twice, as instant and dateTime give, makes the same branch twice.
+        kept["caseItem"] = [x for n, x in enumerate(kept["caseItem"]) if x not in kept["caseItem"][:n]]
+    if kept.get("type") == "TupleTypeSpecifier":
+        kept["element"] = sorted(kept.get("element", ()), key=str)
     if kept.get("type") == "Interval":
         kept.setdefault("lowClosed", True)
         kept.setdefault("highClosed", True)
