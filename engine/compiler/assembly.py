@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from measurewise.engine import elm
 from measurewise.engine.compiler import chapters
@@ -36,6 +36,8 @@ from measurewise.engine.models.types import (
 )
 
 __all__ = ["Assembly", "Definition", "Variant", "chapters"]
+
+E = TypeVar("E", bound=elm.Element)
 
 COSTLY = 60
 """From how many nodes on a function of one part of the record is worth remembering."""
@@ -186,7 +188,7 @@ class Assembly:
             solid=found.solid,
         )
 
-    def kept(self, node: elm.Query) -> elm.Query:
+    def kept(self, node: E) -> E:
         """A node made by the compiler, kept alive so that tables keyed by identity stay right."""
         self._kept.append(node)
         return node
@@ -339,9 +341,9 @@ class Assembly:
     ) -> tuple[int, str, str] | None:
         """How a function that looks around the record remembers its results for a patient.
 
-        Only where every operand is a part of the record or a string; the memo holds on to its operands, so that
-        an identity cannot be taken over by another object. Gives the slot, the key and what to hold on to.
-        """
+        Only where every operand is a part of the record or a string; the memo holds on to its operands, so
+        that an identity cannot be taken over by another object. Gives the slot, the key and what to hold on
+        to."""
         costly = len(arguments) == 1 and self.freedom.size(source) > COSTLY
         if not arguments or not (costly or self.freedom.heavy(unit, source)):
             return None

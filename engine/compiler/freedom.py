@@ -29,7 +29,8 @@ class Freedom:
         return not self.free(node)
 
     def free(self, node: elm.Element) -> Free:
-        """The names that a node takes from around it: aliases and lets by name, operands with a colon before."""
+        """The names that a node takes from around it: aliases and lets by name, operands with a colon
+        before."""
         known = self._free.get(id(node))
         if known is None:
             known = self._free[id(node)] = self._find(node)
@@ -89,7 +90,8 @@ class Freedom:
         return known
 
     def heavy(self, unit: Unit, function: elm.FunctionDef) -> bool:
-        """Whether a function looks at more than its operands: at retrieves, definitions, or through others."""
+        """Whether a function looks at more than its operands: at retrieves, definitions, or through
+        others."""
         known = self._heavy.get(id(function))
         if known is None:
             self._heavy[id(function)] = False

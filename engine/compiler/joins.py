@@ -117,7 +117,7 @@ def inner_rows(
     listed = source
     if alone:
         listed = em.assembly.kept(
-            elm.Query(source=(elm.AliasedQuerySource(alias=alias, expression=source),), where=_all(alone))
+            elm.Query(source=(elm.AliasedQuerySource(alias=alias, expression=source),), where=all_of(alone))
         )
     rows = _closed_list(em, listed)
     if rows is None or not isinstance(rows.type, ListType):
@@ -144,7 +144,8 @@ def inner_rows(
     return Access(text, element, joint + rest)
 
 
-def _all(conditions: Sequence[elm.Expression]) -> elm.Expression:
+def all_of(conditions: Sequence[elm.Expression]) -> elm.Expression:
+    """The condition that all of some conditions are."""
     whole = conditions[0]
     for condition in conditions[1:]:
         whole = elm.And(operand=(whole, condition))

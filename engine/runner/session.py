@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from measurewise.engine import elm
+from measurewise.engine.compiler.cache import ProgramCache
 from measurewise.engine.compiler.planner import ProfileMatching
-from measurewise.engine.compiler.program import PatientEvaluation, Program, Run, compile_program
+from measurewise.engine.compiler.program import PatientEvaluation, Program, Run
 from measurewise.engine.content.content import Content, MeasureContent
-from measurewise.engine.content.notice import Notice
-from measurewise.engine.content.resolution import ResolvedLibrary, StalePolicy
-from measurewise.engine.content.value_set_use import missing_value_sets, value_set_uses
+from measurewise.engine.content.resolution import StalePolicy
 from measurewise.engine.errors import ContentError
-from measurewise.engine.measure.criteria import resolve_criteria
-from measurewise.engine.measure.definition import Criteria, MeasureDefinition
 from measurewise.engine.measure.populations import Evaluator
-from measurewise.engine.measure.reading import read_measure
 from measurewise.engine.measure.reports.individual import individual_report
 from measurewise.engine.measure.reports.parts import Json, Reporting
 from measurewise.engine.measure.results import PatientResult
 from measurewise.engine.record.profiles import Matching, profile_table
 from measurewise.engine.record.record import Record
+from measurewise.engine.runner.compilation import Compiled, MissingPolicy, compile_measures
 from measurewise.engine.runner.period import Period
 from measurewise.engine.runtime.datetime_parsing import parse_datetime
 from measurewise.engine.runtime.messages import MessageSink
 from measurewise.engine.terminology.value_sets import ValueSetIndex
-
-MissingPolicy = Literal["error", "empty"]
 
 
 class Engine:
@@ -47,13 +40,15 @@ class Engine:
         matching: Matching = Matching.AUTO,
         missing_valuesets: MissingPolicy = "error",
         stale: StalePolicy = "error",
+        cache: ProgramCache | None = None,
     ) -> None:
         self.content = content
+        self.cache = cache
         self.matching = matching
         self.missing_valuesets: MissingPolicy = missing_valuesets
         self.stale: StalePolicy = stale
         self.value_sets = content.value_set_index(missing=missing_valuesets)
-        self._programs: dict[tuple[str, ...], _Compiled] = {}
+        self._programs: dict[tuple[str, ...], Compiled] = {}
 
     def prepare(
         self,
@@ -106,44 +101,19 @@ class Engine:
         """The program of some measures (``measurewise compile --show`` prints its source)."""
         return self._compiled([self.content.measure(m) for m in measures]).program
 
-    def _compiled(self, measures: list[MeasureContent]) -> _Compiled:
+    def _compiled(self, measures: list[MeasureContent]) -> Compiled:
         key = tuple(f"{m.url}|{m.version}|{m.id}" for m in measures)
         known = self._programs.get(key)
         if known is None:
-            known = self._programs[key] = self._compile(measures)
-        return known
-
-    def _compile(self, measures: list[MeasureContent]) -> _Compiled:
-        notices: list[Notice] = []
-        libraries: dict[tuple[str | None, str | None], elm.Library] = {}
-        roots: dict[tuple[str, str | None], set[str]] = {}
-        definitions: list[MeasureDefinition] = []
-        for content in measures:
-            closure = self.content.closure(content, stale=self.stale, notices=notices)
-            for resolved in closure:
-                tree = _tree(resolved)
-                libraries.setdefault((tree.identifier.id, tree.identifier.version), tree)
-            primary = _tree(closure[-1])
-            name, version = primary.identifier.id or "", primary.identifier.version
-            measure = resolve_criteria(
-                replace(read_measure(content.resource), library=name), {s.name for s in primary.statements}
+            known = self._programs[key] = compile_measures(
+                self.content,
+                measures,
+                self.value_sets,
+                missing=self.missing_valuesets,
+                stale=self.stale,
+                cache=self.cache,
             )
-            wanted = {c.name for c in criteria_of(measure)}
-            uses = value_set_uses(closure, wanted)
-            notices += missing_value_sets(uses, self.value_sets, self.missing_valuesets)
-            roots.setdefault((name, version), set()).update(wanted)
-            definitions.append(replace(measure, library=f"{name}|{version}"))
-        program = compile_program(libraries.values(), roots)
-        return _Compiled(program, tuple(definitions), tuple(notices))
-
-
-class _Compiled:
-    def __init__(
-        self, program: Program, measures: tuple[MeasureDefinition, ...], notices: tuple[Notice, ...]
-    ) -> None:
-        self.program = program
-        self.measures = measures
-        self.notices = notices
+        return known
 
 
 class Prepared:
@@ -154,7 +124,7 @@ class Prepared:
 
     def __init__(
         self,
-        compiled: _Compiled,
+        compiled: Compiled,
         run: Run,
         period: Period,
         *,
@@ -221,32 +191,6 @@ class Prepared:
         return self.run.patient(record)
 
 
-def criteria_of(measure: MeasureDefinition) -> Iterable[Criteria]:
-    """Every criterion of a measure: populations, observations, stratifiers, supplemental data."""
-    for group in measure.groups:
-        for population in group.populations:
-            if population.criteria is not None:
-                yield population.criteria
-        for observation in group.observations:
-            if observation.criteria is not None:
-                yield observation.criteria
-        for stratifier in group.stratifiers:
-            for component in stratifier.components:
-                yield component.criteria
-    for item in measure.supplemental_data:
-        yield item.criteria
-
-
-def _tree(library: ResolvedLibrary) -> elm.Library:
-    if library.tree is None:
-        raise ContentError(
-            "It has CQL but no ELM that can be used.",
-            where=str(library.content),
-            mend="Add the ELM that belongs to its CQL.",
-        )
-    return library.tree
-
-
 class _ProfilesAs(ProfileMatching):
     """The profile table under one way of matching."""
 
@@ -260,4 +204,4 @@ class _ProfilesAs(ProfileMatching):
         return profile_table().predicate(template, self._matching)
 
 
-__all__ = ["Engine", "Prepared", "criteria_of"]
+__all__ = ["Engine", "MissingPolicy", "Prepared"]

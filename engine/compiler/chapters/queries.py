@@ -16,6 +16,7 @@ from measurewise.engine.compiler.chapters.properties import path
 from measurewise.engine.compiler.emitter import Emitter, Names, boolean, decides, emits
 from measurewise.engine.compiler.joins import conjuncts, inner_rows
 from measurewise.engine.compiler.origins import FromCodeableConcept, FromCodeableConcepts
+from measurewise.engine.compiler.selections import by_code
 from measurewise.engine.compiler.writer import NULL, Term
 from measurewise.engine.models.types import (
     ANY,
@@ -44,7 +45,8 @@ def query(em: Emitter, node: elm.Query) -> Term:
     known = em.w.known(key)
     if known is not None:
         return known
-    term = _query(em, node)
+    selected = by_code(em, node)
+    term = _query(em, node) if selected is None else em.w.atom(em.expr(selected), "q")
     em.w.remember(key, term)
     return term
 

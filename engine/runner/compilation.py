@@ -1,0 +1,168 @@
+"""From measures to one program: libraries resolved, criteria settled, definitions compiled or found
+in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from measurewise.engine import elm
+from measurewise.engine.compiler.cache import ProgramCache, engine_digest
+from measurewise.engine.compiler.program import Program, compile_program
+from measurewise.engine.content.content import Content, MeasureContent
+from measurewise.engine.content.library import LibraryContent
+from measurewise.engine.content.notice import Notice
+from measurewise.engine.content.resolution import ResolvedLibrary, StalePolicy
+from measurewise.engine.content.value_set_use import ValueSetUse, missing_value_sets, value_set_uses
+from measurewise.engine.errors import ContentError
+from measurewise.engine.measure.criteria import resolve_criteria
+from measurewise.engine.measure.definition import Criteria, MeasureDefinition
+from measurewise.engine.measure.reading import read_measure
+from measurewise.engine.terminology.value_sets import ValueSetIndex
+
+MissingPolicy = Literal["error", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The program of some measures, their definitions with criteria settled, and what was noticed."""
+
+    program: Program
+    measures: tuple[MeasureDefinition, ...]
+    notices: tuple[Notice, ...]
+
+
+class _Primary(msgspec.Struct):
+    """A measure's own library: its name, version, statements, and the value sets that its criteria reach."""
+
+    name: str
+    version: str | None
+    statements: list[str]
+    uses: list[ValueSetUse]
+
+
+class _Beside(msgspec.Struct):
+    """What is kept with a cached program."""
+
+    primaries: list[_Primary]
+    notices: list[Notice]
+
+
+def compile_measures(
+    content: Content,
+    measures: list[MeasureContent],
+    value_sets: ValueSetIndex,
+    *,
+    missing: MissingPolicy,
+    stale: StalePolicy,
+    cache: ProgramCache | None,
+) -> Compiled:
+    """One program for some measures, sharing what they share.
+
+    Raises NotFoundError and ContentError for content that is not there or cannot be used.
+    """
+    key = _key(content, measures, stale) if cache is not None else None
+    if cache is not None and key is not None:
+        found = cache.load(key, _Beside)
+        if found is not None:
+            program, beside = found
+            return _settled(program, measures, beside, value_sets, missing)
+    program, beside = _compile(content, measures, stale)
+    compiled = _settled(program, measures, beside, value_sets, missing)
+    if cache is not None and key is not None:
+        cache.store(key, program, beside)
+    return compiled
+
+
+def criteria_of(measure: MeasureDefinition) -> Iterable[Criteria]:
+    """Every criterion of a measure: populations, observations, stratifiers, supplemental data."""
+    for group in measure.groups:
+        for population in group.populations:
+            if population.criteria is not None:
+                yield population.criteria
+        for observation in group.observations:
+            if observation.criteria is not None:
+                yield observation.criteria
+        for stratifier in group.stratifiers:
+            for component in stratifier.components:
+                yield component.criteria
+    for item in measure.supplemental_data:
+        yield item.criteria
+
+
+def _compile(content: Content, measures: list[MeasureContent], stale: StalePolicy) -> tuple[Program, _Beside]:
+    beside = _Beside([], [])
+    libraries: dict[tuple[str | None, str | None], elm.Library] = {}
+    roots: dict[tuple[str, str | None], set[str]] = {}
+    for measure in measures:
+        closure = content.closure(measure, stale=stale, notices=beside.notices)
+        for resolved in closure:
+            tree = _tree(resolved)
+            libraries.setdefault((tree.identifier.id, tree.identifier.version), tree)
+        primary = _tree(closure[-1])
+        name, version = primary.identifier.id or "", primary.identifier.version
+        statements = [s.name for s in primary.statements]
+        wanted = {c.name for c in criteria_of(_definition(measure, name, version, statements))}
+        beside.primaries.append(_Primary(name, version, statements, value_set_uses(closure, wanted)))
+        roots.setdefault((name, version), set()).update(wanted)
+    return compile_program(libraries.values(), roots), beside
+
+
+def _settled(
+    program: Program,
+    measures: list[MeasureContent],
+    beside: _Beside,
+    value_sets: ValueSetIndex,
+    missing: MissingPolicy,
+) -> Compiled:
+    notices = list(beside.notices)
+    definitions = []
+    for measure, primary in zip(measures, beside.primaries, strict=True):
+        notices += missing_value_sets(primary.uses, value_sets, missing)
+        definitions.append(_definition(measure, primary.name, primary.version, primary.statements))
+    return Compiled(program, tuple(definitions), tuple(notices))
+
+
+def _definition(
+    measure: MeasureContent, name: str, version: str | None, statements: list[str]
+) -> MeasureDefinition:
+    """The measure with its criteria as its library names them, looked up in ``Name|version``."""
+    read = resolve_criteria(replace(read_measure(measure.resource), library=name), set(statements))
+    return replace(read, library=f"{name}|{version}")
+
+
+def _tree(library: ResolvedLibrary) -> elm.Library:
+    if library.tree is None:
+        raise ContentError(
+            "It has CQL but no ELM that can be used.",
+            where=str(library.content),
+            mend="Add the ELM that belongs to its CQL.",
+        )
+    return library.tree
+
+
+def _key(content: Content, measures: list[MeasureContent], stale: StalePolicy) -> str | None:
+    """The cache key of some measures; None where the content has a fault, which compiling will report."""
+    digest = hashlib.blake2b(engine_digest(), digest_size=20)
+    digest.update(stale.encode())
+    seen: set[LibraryContent] = set()
+    try:
+        for measure in measures:
+            digest.update(msgspec.json.encode(measure.resource, order="deterministic"))
+            pending = [content.primary_library(measure)]
+            while pending:
+                library = pending.pop()
+                if library in seen:
+                    continue
+                seen.add(library)
+                digest.update(f"|{library.name}|{library.version}|".encode())
+                digest.update(library.digest())
+                for include in library.skimmed_includes():
+                    pending.append(content.resolve(include.name, include.version, include.namespace or None))
+    except ContentError:
+        return None
+    return digest.hexdigest()
