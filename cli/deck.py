@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -109,7 +110,7 @@ def _as_json(tallies: Sequence[MeasureTally], seconds: float) -> dict[str, Any]:
         "passed": sum(tally.passed for tally in tallies),
         "failures": [asdict(failure) for tally in tallies for failure in tally.failures],
         "reviewed": [
-            {"measure": r.measure, "case": r.case, "reason": r.reason, "clause": r.clause}
+            {"measure": r.measure, "case": r.case, "kind": r.kind, "reason": r.reason, "clause": r.clause}
             for tally in tallies
             for r in tally.reviewed
         ],
@@ -149,8 +150,8 @@ def _print(tallies: Sequence[MeasureTally], seconds: float) -> None:
     for notice in dict.fromkeys(notice for tally in tallies for notice in tally.notices):
         print(f"notice: {notice}")
     reviewed = [case for tally in tallies for case in tally.reviewed]
-    for case in reviewed:
-        print(f"reviewed: {case.measure} {case.case}: {case.reason} ({case.clause})")
+    for kind, count in sorted(Counter(case.kind for case in reviewed).items()):
+        print(f"reviewed: {count:,} cases, {kind} (each with its reason in --json)")
     cases, passed = sum(t.cases for t in tallies), sum(t.passed for t in tallies)
     apart = f", {len(reviewed):,} of them by reviewed expectations" if reviewed else ""
     print(f"{passed:,} of {cases:,}{apart} ({seconds:.1f} s)")
@@ -163,5 +164,6 @@ def _line(failure: CaseFailure) -> str:
         f"got {failure.actual.get(place, 'as the deck expects')}"
         for place in places
     )
-    description = f" ({failure.description})" if failure.description else ""
+    words = failure.description.split()
+    description = f" ({' '.join(words)})" if words else ""
     return f"failed: {failure.measure} {failure.case}{description}: {told}"

@@ -1,8 +1,9 @@
 """Expectations of published test cases that were reviewed and found wrong.
 
 A reviewed file is a JSON list (or an object with a list ``reviewed``) of entries ``measure``, ``case`` (the
-case's id), ``reason``, ``clause`` (of the standard, which proves it) and ``differences``: what a right engine
-shows against the wrong expectation. A case passes by its entry only when it differs in exactly these places.
+case's id), ``reason``, ``clause`` (of the standard, which proves it), ``kind`` (of fault, if named) and
+``differences``: what a right engine shows against the wrong expectation. A case passes by its entry only when
+it differs in exactly these places.
 """
 
 from __future__ import annotations
@@ -42,17 +43,19 @@ class _Entry(msgspec.Struct):
     reason: str
     clause: str
     differences: list[dict[str, Any]]
+    kind: str = "wrong expectation"
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewedCase:
-    """A case whose expectation is wrong: why, and by which clause."""
+    """A case whose expectation is wrong: why, by which clause, and what kind of fault it is."""
 
     measure: str
     case: str
     reason: str
     clause: str
     deviations: tuple[Deviation, ...]
+    kind: str = "wrong expectation"
 
     def explains(self, found: Iterable[Deviation]) -> bool:
         """Whether these are exactly the differences that the review lists, in any order."""
@@ -91,7 +94,9 @@ def read_reviewed(path: Path) -> dict[tuple[str, str], ReviewedCase]:
         if key in reviewed or not deviations:
             why = "is listed twice" if key in reviewed else "lists no difference"
             raise ContentError(f"case {entry.case} of {entry.measure} {why}.", where=str(path))
-        reviewed[key] = ReviewedCase(entry.measure, entry.case, entry.reason, entry.clause, deviations)
+        reviewed[key] = ReviewedCase(
+            entry.measure, entry.case, entry.reason, entry.clause, deviations, entry.kind
+        )
     return reviewed
 
 

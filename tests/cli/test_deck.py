@@ -152,6 +152,7 @@ def test_a_reviewed_difference_passes_and_is_told_apart(run, deck, cases, tmp_pa
         {
             "measure": MEASURE,
             "case": "case-4",
+            "kind": "wrong expectation",
             "reason": "The expectation was changed.",
             "clause": "FHIR R4 MeasureReport",
         }

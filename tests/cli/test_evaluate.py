@@ -145,9 +145,10 @@ def test_individual_reports_are_streamed_in_the_order_of_the_patients(
     assert any(report.get("evaluatedResource") for report in reports)
 
 
-def test_subject_lists_name_who_is_in_each_population(run, patients, expected, tmp_path):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_subject_lists_name_who_is_in_each_population(run, patients, expected, tmp_path, jobs):
     output = tmp_path / "lists.ndjson"
-    assert evaluate(run, patients, "--report", "subject-list", "--output", output).status == 0
+    assert evaluate(run, patients, "--report", "subject-list", "--output", output, "--jobs", jobs).status == 0
     report = json.loads(output.read_bytes().splitlines()[0])
     lists = {resource["id"]: resource for resource in report["contained"]}
     for population, told in zip(
