@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.model import Model
-from measurewise.engine.models.types import ANY, ChoiceType, DataType, ListType, NamedType
+from measurewise.engine.models.types import ANY, ChoiceType, DataType, IntervalType, ListType, NamedType
 from measurewise.engine.translator.conversions import Conversions
 from measurewise.engine.translator.data_types import Types, choice
 from measurewise.engine.translator.diagnostics import Abandoned, Diagnostics, suggestion
@@ -27,6 +27,10 @@ from measurewise.engine.translator.operators import (
 from measurewise.engine.translator.options import SignatureLevel, TranslatorOptions
 from measurewise.engine.translator.overloads import resolve_operator
 from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
+
+
+_POINT_OR_INTERVAL = frozenset({"Before", "After", "SameOrBefore", "SameOrAfter", "SameAs"})
+"""Operators of points and of intervals: where one operand is a point, it stands for the interval of it."""
 
 
 class Typed(NamedTuple):
@@ -105,6 +109,7 @@ class Context:
         self.context_name = "Unfiltered"
         self.scopes: list[Scope] = []
         self._dispatch = dispatch
+        self.unions: dict[elm.Element, tuple[Typed, Typed]] = {}
         self.negated = False
         self.argument = False
         self._next_id = 0
@@ -194,6 +199,10 @@ class Context:
         given = tuple(o.type for o in operands)
         candidates = overloads(operator, len(given))
         matches = resolve_operator(self.conversions, candidates, given)
+        if not matches and operator in _POINT_OR_INTERVAL:
+            promoted = tuple(map(self._as_interval, operands))
+            if any(isinstance(o.type, IntervalType) for o in operands) and promoted != tuple(operands):
+                return self.call(operator, promoted, at, **attributes)
         if not matches:
             raise self.fail(at, self._no_overload(operator, given), self._offered(operator, given))
         match = matches[0]
@@ -210,6 +219,21 @@ class Context:
         elif level is SignatureLevel.DIFFERING and match.operands != given:
             signature = tuple(self.types.specifier(kind) for kind in match.operands)
         return Typed(build(operator, nodes, signature, **attributes), match.result)
+
+    def _as_interval(self, value: Typed) -> Typed:
+        """A point as the interval of that point alone, unknown where the point is."""
+        if isinstance(value.type, IntervalType | ListType | ChoiceType) or value.type == ANY:
+            return value
+        kind = IntervalType(value.type)
+        absent = elm.Null()
+        if self.options.result_types:
+            object.__setattr__(absent, "result_type_specifier", self.types.specifier(kind))
+        node = elm.If(
+            condition=elm.IsNull(operand=value.node),
+            then=absent,
+            else_=elm.Interval(low=value.node, high=value.node),
+        )
+        return Typed(node, kind)
 
     def _no_overload(self, operator: str, given: Sequence[DataType]) -> str:
         shown = ", ".join(map(self.show, given))

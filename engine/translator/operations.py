@@ -48,7 +48,6 @@ _BINARY = {
     "xor": "Xor",
     "implies": "Implies",
 }
-_UNIONS = frozenset({"union", "|"})
 _UNARY = {
     "not": "Not",
     "exists": "Exists",
@@ -84,34 +83,12 @@ def binary(c: Context, node: tree.Binary) -> Typed:
     chain: list[tree.Binary] = [node]
     while isinstance(chain[-1].left, tree.Binary):
         chain.append(chain[-1].left)
-    if all(item.operator in _UNIONS for item in chain):
-        return _unions(c, chain)
     value = c.expression(chain[-1].left)
     for item in reversed(chain):
         value = _binary(c, item, value, c.expression(item.right))
         if item is not node:
             c.mark(value.node, item, value.type)
     return value
-
-
-def _unions(c: Context, chain: list[tree.Binary]) -> Typed:
-    """A chain of unions; of lists of one type by pairs, so that the tree is half as deep."""
-    values = [c.expression(chain[-1].left)]
-    values += [c.expression(item.right) for item in reversed(chain)]
-    if len(values) < 4 or any(value.type != values[0].type for value in values):
-        whole = values[0]
-        for item, value in zip(reversed(chain), values[1:], strict=True):
-            whole = union(c, item, whole, value)
-            c.mark(whole.node, item, whole.type)
-        return whole
-    pairs = [
-        union(c, chain[0], *values[i : i + 2]) if i + 1 < len(values) else values[i]
-        for i in range(0, len(values), 2)
-    ]
-    whole = pairs[0]
-    for value in pairs[1:]:
-        whole = union(c, chain[0], whole, value)
-    return whole
 
 
 def _binary(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:
@@ -150,15 +127,50 @@ def _joined(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:
 
 
 def union(c: Context, node: tree.Node, left: Typed, right: Typed) -> Typed:
-    """``union``: lists of different types become a list of their choice."""
-    both_lists = isinstance(left.type, ListType) and isinstance(right.type, ListType)
-    if both_lists and left.type != right.type and ANY not in (left.type.element, right.type.element):  # type: ignore[union-attr]
-        element = choice((left.type.element, right.type.element))  # type: ignore[union-attr]
-        kind = ListType(element)
-        specifier = c.types.specifier(kind)
-        operands = tuple(elm.As(operand=v.node, as_type_specifier=specifier) for v in (left, right))
+    """``union``: lists of different types become a list of their choice.
+
+    In a chain every two operands of one type are united first, so that the tree is half as deep.
+    """
+    before = c.unions.get(left.node)
+    if before is not None:
+        first, second = before
+        plain = not isinstance(second.node, elm.Union) and not isinstance(right.node, elm.Union)
+        if isinstance(first.node, elm.Union) and plain and second.type == right.type:
+            overall = _union(c, node, left, right).type
+            pair = _union(c, node, *(_cast_list(c, value, overall) for value in (second, right)))
+            c.mark(pair.node, node, pair.type)
+            return _remembered(c, first, pair, _union(c, node, first, pair))
+    return _remembered(c, left, right, _union(c, node, left, right))
+
+
+def _remembered(c: Context, left: Typed, right: Typed, whole: Typed) -> Typed:
+    c.unions[whole.node] = (left, right)
+    return whole
+
+
+def _cast_list(c: Context, value: Typed, kind: DataType) -> Typed:
+    if value.type == kind or not isinstance(kind, ListType):
+        return value
+    return Typed(elm.As(operand=value.node, as_type_specifier=c.types.specifier(kind)), kind)
+
+
+def _union(c: Context, node: tree.Node, left: Typed, right: Typed) -> Typed:
+    a, b = left.type, right.type
+    if (
+        isinstance(a, ListType)
+        and isinstance(b, ListType)
+        and ANY not in (a.element, b.element)
+        and not c.types.is_subtype(a, b)
+        and not c.types.is_subtype(b, a)
+    ):
+        kind = ListType(choice((a.element, b.element)))
+        operands = tuple(_as_list(c, value, kind) for value in (left, right))
         return Typed(elm.Union(operand=operands), kind)
     return c.call("Union", (left, right), node)
+
+
+def _as_list(c: Context, value: Typed, kind: ListType) -> elm.Expression:
+    return elm.As(operand=value.node, as_type_specifier=c.types.specifier(kind))
 
 
 def _set_operation(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:

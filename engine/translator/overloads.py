@@ -54,10 +54,15 @@ def resolve_operator(
     """The cheapest ways to call an operator; none where nothing fits, several where they cost the same."""
     best: list[Match] = []
     for signature in candidates:
-        for operands, result in _concrete(signature, given):
+        found = False
+        for operands, result, actual in _concrete(signature, given):
+            # A value of a choice is rather cast to what the other operand is than the other way round.
+            if found and isinstance(actual, ChoiceType):
+                break
             fitted = fit(conversions, given, operands)
             if fitted is None:
                 continue
+            found = True
             cost, ways = fitted
             if not best or cost < best[0].cost:
                 best = [Match(signature, operands, result, ways, cost)]
@@ -89,9 +94,9 @@ def resolve_function(
 
 def _concrete(
     signature: Signature, given: Sequence[DataType]
-) -> list[tuple[tuple[DataType, ...], DataType]]:
+) -> list[tuple[tuple[DataType, ...], DataType, DataType]]:
     if not signature.generic:
-        return [(signature.operands, signature.result)]
+        return [(signature.operands, signature.result, ANY)]
     found: list[DataType] = []
     parameter: NamedType | None = None
     for wanted, have in zip(signature.operands, given, strict=True):
@@ -101,15 +106,16 @@ def _concrete(
                 found.append(kind)
     if parameter is None:
         parameter = _parameter_of(signature)
-    # A choice fits last: a value of one is rather cast to what the other operand is.
-    known = sorted((kind for kind in found if kind != ANY), key=_is_choice) or [ANY]
+    known = [kind for kind in found if kind != ANY] or [ANY]
     if len(known) > 1:
         extra = [m for kind in known if isinstance(kind, ChoiceType) for m in kind.choices]
         known += [kind for kind in extra if kind not in known]
+        known.sort(key=_is_choice)
     return [
         (
             tuple(_substitute(operand, parameter, kind) for operand in signature.operands),
             _substitute(signature.result, parameter, kind),
+            kind,
         )
         for kind in known
     ]
