@@ -102,6 +102,7 @@ class Assembly:
         self._keys: dict[int, Any] = {}
         self._kept: list[elm.Element] = []
         self._indexes: dict[tuple[Any, ...], str] = {}
+        self._twins: dict[tuple[Any, ...], Definition] = {}
         self._lifted: dict[tuple[Unit, Any], Definition] = {}
         self._readers: dict[tuple[Any, ...], tuple[str, DataType] | None] = {}
         self._function_count = 0
@@ -150,6 +151,11 @@ class Assembly:
             found = Definition("", 1, kind, nullable=False, is_patient=True)
             self.definitions[unit, name] = found
             return found
+        same = (unit, self.key(source.expression), self.shapes.declared(source))
+        twin = self._twins.get(same)
+        if twin is not None:
+            self.definitions[unit, name] = twin
+            return twin
         self._open.append((unit, name))
         slot = self._slot()
         function = f"d{slot}_{_identifier(name)}"
@@ -160,7 +166,7 @@ class Assembly:
         self._open.pop()
         self._function(f"def {function}(s):", f"{unit.name}.{name}", emitter)
         found = Definition(function, slot, term.type, term.nullable, term.two_valued, term.solid)
-        self.definitions[unit, name] = found
+        self.definitions[unit, name] = self._twins[same] = found
         return found
 
     def lifted(self, unit: Unit, node: elm.Expression, where: str) -> Term | None:

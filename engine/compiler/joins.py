@@ -137,6 +137,8 @@ def inner_rows(
             windows.append(
                 f"{kind}({value.text}, {precision})" if precision is not None else f"{kind}({value.text})"
             )
+        if len(timed.windows) == 1 and windows[0].startswith("window_at("):
+            return Access(f"{index}.around({windows[0][10:]}", element, joint + rest)
         return Access(f"{index}.within({', '.join(windows)})", element, joint + rest)
     if not alone:
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from measurewise.engine import elm
+from measurewise.engine.compiler.origins import ChoiceElement
 from measurewise.engine.compiler.writer import Term
 from measurewise.engine.models.model import Model, load_model, parse_type_name
 from measurewise.engine.models.types import (
@@ -143,10 +144,25 @@ class Shapes:
             return term
         if term.text == "None":
             return replace(term, type=to)
+        if isinstance(term.origin, ChoiceElement) and self.is_element(to):
+            return self.form(term.origin, to)
         text = self._coerced(term.text, source, to, term.nullable, term.atomic)
         if text == term.text:
             return replace(term, type=to)
         return Term(text, to, nullable=term.nullable, solid=term.solid)
+
+    def form(self, element: ChoiceElement, kind: DataType) -> Term:
+        """The value of a choice element in the forms that are of a type; null in any other form."""
+        names = [name for name, form in element.forms if self.model.is_subtype(form, kind)]
+        if not names:
+            return Term("None", kind, atomic=True, folded=None)
+        text = f"{element.parent}.get({names[0]!r})"
+        if len(names) > 1:
+            listed = ", ".join(repr(n) for n in names)
+            text = f"first_form({element.parent}, ({listed}))"
+        if element.parent_nullable:
+            text = f"({text} if {element.parent} is not None else None)"
+        return Term(text, kind)
 
     def _coerced(self, text: str, source: DataType, to: DataType, nullable: bool, atomic: bool) -> str:
         if self.is_open(to):

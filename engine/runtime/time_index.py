@@ -106,6 +106,16 @@ class TimeIndex:
             latest = max(latest, high)
             self._highs.append(latest)
 
+    def around(self, value: Any, precision: int | None = None) -> Sequence[Any]:
+        """The rows that could share a moment with a point or interval, in the order of the list."""
+        if type(value) is DateTime and value.lo == value.hi == value.local and not self._wide:
+            moment = value.lo
+            slack = _DAYS if precision is None or precision > MONTH else _slack(precision)
+            stop = bisect_right(self._lows, moment + slack)
+            if stop == 0 or self._highs[stop - 1] < moment - slack:
+                return ()
+        return self.within(window_at(value, precision))
+
     def within(self, window: Window, *others: Window) -> Sequence[Any]:
         """The rows that could meet all windows, in the order of the list."""
         low, high = window

@@ -130,7 +130,7 @@ def cast(em: Emitter, term: Term, kind: DataType, strict: bool, node: elm.Elemen
     if source == kind:
         return term
     if isinstance(term.origin, ChoiceElement) and em.shapes.is_element(kind) and not strict:
-        return _form(em, term.origin, kind)
+        return em.shapes.form(term.origin, kind)
     if kind == ANY or (isinstance(kind, ChoiceType) and not em.shapes.is_open(source)):
         return em.shapes.coerce(term, kind)
     if isinstance(kind, ChoiceType):
@@ -167,19 +167,6 @@ def cast(em: Emitter, term: Term, kind: DataType, strict: bool, node: elm.Elemen
         miss = f"cast_or_null({value.text}, {str(kind)!r})"
         return Term(f"({hit} if {test} else {miss})", kind)
     return Term(f"({hit} if {test} else None)", kind)
-
-
-def _form(em: Emitter, element: ChoiceElement, kind: DataType) -> Term:
-    names = [name for name, form in element.forms if em.shapes.model.is_subtype(form, kind)]
-    if not names:
-        return NULL.typed(kind)
-    text = f"{element.parent}.get({names[0]!r})"
-    if len(names) > 1:
-        listed = ", ".join(repr(n) for n in names)
-        text = f"first_form({element.parent}, ({listed}))"
-    if element.parent_nullable:
-        text = f"({text} if {element.parent} is not None else None)"
-    return Term(text, kind)
 
 
 @emits(elm.ToList)
