@@ -65,6 +65,8 @@ _OVERLOADED_CONVERSIONS = frozenset({"ToLong", "ToDecimal", "ToQuantity", "ToDat
 class Conversions:
     """The conversions that the models and options of a library allow.
 
+    ``by_type`` has, for a choice element whose members are reached in different ways, the way to each.
+
     ``helpers`` gives the local name of an included library (FHIRHelpers) and the result types of its
     functions' overloads; a model's conversion is found only where its library is included.
     """
@@ -82,6 +84,7 @@ class Conversions:
         self._options = options
         self._helpers = helpers
         self._is_overloaded = is_overloaded
+        self.by_type: dict[elm.Element, dict[DataType, elm.Expression]] = {}
         self._known: dict[tuple[DataType, DataType], Conversion | None] = {}
 
     def find(self, source: DataType, target: DataType) -> Conversion | None:
@@ -119,7 +122,12 @@ class Conversions:
     def _cast(self, target: DataType) -> Apply:
         types = self._types
 
+        by_type = self.by_type
+
         def apply(node: elm.Expression) -> elm.Expression:
+            known = by_type.get(node)
+            if known is not None and target in known:
+                return known[target]
             return implicit_cast(types, node, target)
 
         return apply

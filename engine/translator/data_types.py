@@ -112,6 +112,19 @@ class Types:
             )
         return is_model_subtype(a, b, self.models)
 
+    def is_class_subtype(self, a: DataType, b: DataType) -> bool:
+        """As ``is_subtype``, but a choice is only one of itself: no list is widened to hold more."""
+        if isinstance(a, ChoiceType) or isinstance(b, ChoiceType):
+            return a == b
+        if isinstance(a, ListType) and isinstance(b, ListType):
+            return self.is_class_subtype(a.element, b.element)
+        if isinstance(a, TupleType) and isinstance(b, TupleType):
+            return len(a.elements) == len(b.elements) and all(
+                x == y and self.is_class_subtype(s, t)
+                for (x, s), (y, t) in zip(a.elements, b.elements, strict=True)
+            )
+        return self.is_subtype(a, b)
+
     # --- names ----------------------------------------------------------------------------------------------
 
     def qualified_name(self, kind: NamedType) -> str:

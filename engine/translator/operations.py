@@ -129,15 +129,13 @@ def _joined(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:
 def union(c: Context, node: tree.Node, left: Typed, right: Typed) -> Typed:
     """``union``: lists of different types become a list of their choice.
 
-    In a chain every two operands of one type are united first, so that the tree is half as deep.
+    In a chain every two operands are united first, so that the tree is half as deep.
     """
     before = c.unions.get(left.node)
-    if before is not None:
+    if before is not None and isinstance(left.node, elm.Union) and not isinstance(right.node, elm.Union):
         first, second = before
-        plain = not isinstance(second.node, elm.Union) and not isinstance(right.node, elm.Union)
-        if isinstance(first.node, elm.Union) and plain and second.type == right.type:
-            overall = _union(c, node, left, right).type
-            pair = _union(c, node, *(_cast_list(c, value, overall) for value in (second, right)))
+        if isinstance(left.node.operand[0], elm.Union) and not isinstance(second.node, elm.Union):
+            pair = _union(c, node, second, right)
             c.mark(pair.node, node, pair.type)
             return _remembered(c, first, pair, _union(c, node, first, pair))
     return _remembered(c, left, right, _union(c, node, left, right))
@@ -148,20 +146,14 @@ def _remembered(c: Context, left: Typed, right: Typed, whole: Typed) -> Typed:
     return whole
 
 
-def _cast_list(c: Context, value: Typed, kind: DataType) -> Typed:
-    if value.type == kind or not isinstance(kind, ListType):
-        return value
-    return Typed(elm.As(operand=value.node, as_type_specifier=c.types.specifier(kind)), kind)
-
-
 def _union(c: Context, node: tree.Node, left: Typed, right: Typed) -> Typed:
     a, b = left.type, right.type
     if (
         isinstance(a, ListType)
         and isinstance(b, ListType)
         and ANY not in (a.element, b.element)
-        and not c.types.is_subtype(a, b)
-        and not c.types.is_subtype(b, a)
+        and not c.types.is_class_subtype(a, b)
+        and not c.types.is_class_subtype(b, a)
     ):
         kind = ListType(choice((a.element, b.element)))
         operands = tuple(_as_list(c, value, kind) for value in (left, right))

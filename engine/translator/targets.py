@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
-from measurewise.engine.models.types import DataType, ListType, NamedType
+from measurewise.engine.models.types import ChoiceType, DataType, ListType, NamedType
 from measurewise.engine.translator.data_types import canonical
 from measurewise.engine.translator.options import SignatureLevel
 
@@ -73,7 +73,46 @@ def reach(
     at: tree.Node,
 ) -> elm.Expression:
     """The element ``value`` of ``parent`` by way of its target; ``kind`` is the element's type."""
-    target = parse_target(target_text)
+    node = _reach(c, value, parent, kind, parse_target(target_text), at)
+    if ";" in target_text and isinstance(kind, ChoiceType):
+        c.conversions.by_type[node] = _by_type(c, node, value, parent, kind, target_text, at)
+    return node
+
+
+def _by_type(
+    c: Context,
+    whole: elm.Expression,
+    value: elm.Expression,
+    parent: elm.Expression,
+    kind: ChoiceType,
+    text: str,
+    at: tree.Node,
+) -> dict[DataType, elm.Expression]:
+    """The way to each member of a choice; only those whose function the included FHIRHelpers has."""
+    ways: dict[DataType, elm.Expression] = {}
+    for part in text.split(";"):
+        name, _, expression = part.partition(":")
+        target = parse_target(expression)
+        member = next((m for m in kind.choices if str(m) == name), None)
+        if member is None:
+            continue
+        local = c._helper(target.library or "")
+        symbols = None if local is None else c.includes.get(local)
+        if "%value" in expression:
+            ways[member] = whole
+        elif symbols is not None and target.function in symbols.functions:
+            ways[member] = _reach(c, value, parent, member, target, at)
+    return ways
+
+
+def _reach(
+    c: Context,
+    value: elm.Expression,
+    parent: elm.Expression,
+    kind: DataType,
+    target: Target,
+    at: tree.Node,
+) -> elm.Expression:
     many = isinstance(kind, ListType)
     if target.root == "value":
         path = ".".join(step.name for step in target.steps)
