@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from measurewise.engine.compiler.retrieval import CodeElement, CodeFilter, Retrieval
 from measurewise.engine.compiler.runtime_names import U
+from measurewise.engine.record.profiles import LabelOrStructure, label_key
 
 Slots = list[Any]
 Members = frozenset[tuple[str | None, str]]
@@ -42,6 +43,7 @@ def plan(
     """The functions ``R<slot>`` of a run's retrieves, and the number of slots with those the indexes need."""
     functions: dict[str, Callable[[Slots], list[Any]]] = {}
     groups: dict[tuple[str, tuple[CodeElement, ...]], _Group] = {}
+    labels: dict[str, _Labelled] = {}
     named: dict[tuple[str, tuple[CodeElement, ...]], _NamedValueSets] = {}
     for retrieval, slot in retrievals.items():
         test = None
@@ -49,7 +51,14 @@ def plan(
             test = profiles.predicate(retrieval.template, retrieval.resource_type)
         code_filter = retrieval.code_filter
         if code_filter is None:
-            functions[f"R{slot}"] = _all_of_type(slot, retrieval.resource_type, test)
+            if isinstance(test, LabelOrStructure):
+                labelled = labels.get(retrieval.resource_type)
+                if labelled is None:
+                    labelled = labels[retrieval.resource_type] = _Labelled(retrieval.resource_type, slots)
+                    slots += 1
+                functions[f"R{slot}"] = _by_label(slot, labelled, test)
+            else:
+                functions[f"R{slot}"] = _all_of_type(slot, retrieval.resource_type, test)
         elif code_filter.comparator == "~" and code_filter.value_set is not None:
             place = (retrieval.resource_type, code_filter.elements)
             if place not in named:
@@ -65,6 +74,57 @@ def plan(
             number = group.add(code_filter, terminology)
             functions[f"R{slot}"] = _from_index(slot, group, number, test)
     return functions, slots
+
+
+class _Labelled:
+    """The resources of one type by their labels."""
+
+    def __init__(self, resource_type: str, slot: int) -> None:
+        self.resource_type = resource_type
+        self.slot = slot
+
+    def fill(self, s: Slots) -> dict[Any, list[tuple[int, Any]]]:
+        """Place in the record and resource, by label."""
+        found: dict[Any, list[tuple[int, Any]]] = {}
+        for place, resource in enumerate(s[0].by_type.get(self.resource_type) or ()):
+            key = label_key(resource)
+            pile = found.get(key)
+            if pile is None:
+                found[key] = [(place, resource)]
+            else:
+                pile.append((place, resource))
+        s[self.slot] = found
+        return found
+
+
+def _by_label(slot: int, labelled: _Labelled, test: LabelOrStructure) -> Callable[[Slots], list[Any]]:
+    verdict, structural = test.verdict, test.structural
+
+    def retrieve(s: Slots) -> list[Any]:
+        piles = s[labelled.slot]
+        if piles is U:
+            piles = labelled.fill(s)
+        taken: list[list[tuple[int, Any]]] = []
+        for key, pile in piles.items():
+            said = verdict(key)
+            if said is None:
+                pile = [one for one in pile if structural(one[1])]
+            elif not said:
+                continue
+            if pile:
+                taken.append(pile)
+        if len(taken) == 1:
+            found = [one[1] for one in taken[0]]
+        else:
+            found = [one[1] for one in sorted((o for p in taken for o in p), key=_place)]
+        s[slot] = found
+        return found
+
+    return retrieve
+
+
+def _place(one: tuple[int, Any]) -> int:
+    return one[0]
 
 
 def _all_of_type(

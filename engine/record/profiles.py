@@ -165,31 +165,58 @@ class ProfileTable:
             return lambda resource: not accepted.isdisjoint(labels(resource))
         telling = self.telling_labels(url)
 
-        verdicts: dict[Any, bool | None] = {}
+        return LabelOrStructure(telling, accepted, structural)
 
-        def judged(stated: list[str]) -> bool | None:
-            if stated and not telling.isdisjoint(stated):
-                return not accepted.isdisjoint(stated)
+
+class LabelOrStructure:
+    """The test of ``Matching.AUTO``: by label where the labels tell, else by content.
+
+    Few different labels occur in a run, so what each of them says is remembered.
+    """
+
+    __slots__ = ("_accepted", "_telling", "_verdicts", "structural")
+
+    def __init__(self, telling: frozenset[str], accepted: frozenset[str], structural: Predicate) -> None:
+        self._telling = telling
+        self._accepted = accepted
+        self._verdicts: dict[Any, bool | None] = {}
+        self.structural = structural
+
+    def __call__(self, resource: Mapping[str, Any]) -> bool:
+        """Whether a resource meets the profile."""
+        verdict = self.verdict(label_key(resource))
+        return self.structural(resource) if verdict is None else verdict
+
+    def verdict(self, key: str | tuple[str, ...] | None) -> bool | None:
+        """What labels, as :func:`label_key` gives them, say alone; None where they do not tell."""
+        if key is None:
             return None
+        try:
+            return self._verdicts[key]
+        except KeyError:
+            stated = [_unversioned(label) for label in ((key,) if type(key) is str else key)]
+            verdict = None
+            if not self._telling.isdisjoint(stated):
+                verdict = not self._accepted.isdisjoint(stated)
+            if len(self._verdicts) > 1000:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
+            return verdict
 
-        def by_label_or_structure(resource: Mapping[str, Any]) -> bool:
-            # Few different labels occur in a run, so what each of them says is remembered.
-            meta = resource.get("meta")
-            stated = meta.get("profile") if type(meta) is dict else None
-            if not stated:
-                return structural(resource)
-            try:
-                key = stated if type(stated) is str else stated[0] if len(stated) == 1 else tuple(stated)
-                verdict = verdicts[key]
-            except (KeyError, TypeError):
-                if len(verdicts) > 1000:
-                    verdicts.clear()
-                verdict = judged(labels(resource))
-                if type(stated) is list and all(type(label) is str for label in stated):
-                    verdicts[stated[0] if len(stated) == 1 else tuple(stated)] = verdict
-            return structural(resource) if verdict is None else verdict
 
-        return by_label_or_structure
+def label_key(resource: Mapping[str, Any]) -> str | tuple[str, ...] | None:
+    """The labels in ``meta.profile`` as they stand: the only one, all of them, or None where there is
+    none."""
+    meta = resource.get("meta")
+    stated = meta.get("profile") if type(meta) is dict else None
+    if not stated:
+        return None
+    if type(stated) is str:
+        return stated
+    if len(stated) == 1:
+        only = stated[0]
+        return only if type(only) is str else None
+    return tuple(label for label in stated if type(label) is str)
 
 
 def labels(resource: Mapping[str, Any]) -> list[str]:
