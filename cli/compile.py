@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from measurewise.cli.options import AsJson, MissingValueSets, Stale, content_paths
+from measurewise.cli.options import AsJson, MissingValueSets, NoCache, Stale, content_paths, program_cache
 from measurewise.cli.output import Column, print_json, print_table
 
 
@@ -28,6 +28,7 @@ def compile_measure(
     show: Annotated[bool, Parameter(negative="", help="Print the Python that runs.")] = False,
     missing_valuesets: MissingValueSets = "error",
     stale: Stale = "error",
+    no_cache: NoCache = False,
     json: AsJson = False,
 ) -> int:
     """Compile a measure and tell what it consists of, or show the Python that runs."""
@@ -37,7 +38,8 @@ def compile_measure(
     started = time.perf_counter()
     loaded = load_content(*content_paths(content))
     read = time.perf_counter()
-    program = Engine(loaded, missing_valuesets=missing_valuesets, stale=stale).compiled(measure)
+    engine = Engine(loaded, missing_valuesets=missing_valuesets, stale=stale, cache=program_cache(no_cache))
+    program = engine.compiled(measure)
     done = time.perf_counter()
     tables = program.tables
     functions = program.source.count("\ndef ") + program.source.startswith("def ")

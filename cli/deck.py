@@ -16,10 +16,12 @@ from measurewise.cli.options import (
     Jobs,
     Measures,
     MissingValueSets,
+    NoCache,
     Profiles,
     Stale,
     matching,
     positive_jobs,
+    program_cache,
 )
 from measurewise.cli.output import Column, print_json, print_table
 from measurewise.cli.progress import display
@@ -68,6 +70,7 @@ def deck(
     missing_valuesets: MissingValueSets = "empty",
     stale: Stale = "error",
     jobs: Jobs = 1,
+    no_cache: NoCache = False,
     json: AsJson = False,
 ) -> int:
     """Run a deck of published test cases and show which pass; the exit status is 0 only when all do.
@@ -90,7 +93,9 @@ def deck(
     reviews = {}
     for path in [reviewed] if reviewed is not None else sorted(REVIEWED.glob("*.json")):
         reviews.update(read_reviewed(path))
-    settings = DeckSettings(matching(profiles), missing_valuesets, stale, strip_labels)
+    settings = DeckSettings(
+        matching(profiles), missing_valuesets, stale, strip_labels, program_cache(no_cache)
+    )
     tallies: list[MeasureTally] = []
     with display("Running", len(names), "cases") as shown:
         for tally in run_deck(laid_out, names, reviews, settings, jobs=positive_jobs(jobs)):

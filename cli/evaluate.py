@@ -17,11 +17,13 @@ from measurewise.cli.options import (
     Jobs,
     Measures,
     MissingValueSets,
+    NoCache,
     Profiles,
     Stale,
     content_paths,
     matching,
     positive_jobs,
+    program_cache,
 )
 from measurewise.cli.output import WholeFile, print_json, print_table
 from measurewise.cli.progress import Display, display
@@ -78,6 +80,7 @@ def evaluate(
         ),
     ] = "+00:00",
     reporter: Annotated[str | None, Parameter(help="Who reports, such as Organization/1.")] = None,
+    no_cache: NoCache = False,
     strata: Annotated[bool, Parameter(negative="", help="Show a row for each stratum.")] = False,
     json: AsJson = False,
 ) -> int:
@@ -85,7 +88,7 @@ def evaluate(
 
     A patient that cannot be evaluated is told on stderr and the others go on; the exit status is then 1.
     """
-    from measurewise.cli.summary_table import summary_table
+    from measurewise.cli.summary_table import summary_tables
     from measurewise.engine.runner.batch import Preparation, evaluate_patients
     from measurewise.engine.runner.patients import Patients
     from measurewise.engine.runner.period import Period, offset_minutes
@@ -105,6 +108,7 @@ def evaluate(
         matching=matching(profiles),
         missing_valuesets=missing_valuesets,
         stale=stale,
+        cache=program_cache(no_cache),
         now=now,
         zone=offset_minutes(zone),
         evaluated_resources=kind == "individual",
@@ -144,8 +148,10 @@ def evaluate(
         print_json(run.as_json(preparation.period, time.perf_counter() - started, written, reports, kind))
     elif run.evaluated and (kind is None or written):
         period_text = f"{preparation.period.start} to {preparation.period.end}"
-        columns, rows = summary_table(run.summaries, strata=strata)
-        print_table(f"Measurement period {period_text}, {run.patients:,} patients", columns, rows)
+        title = f"Measurement period {period_text}, {run.patients:,} patients"
+        for columns, rows in summary_tables(run.summaries, strata=strata):
+            print_table(title, columns, rows)
+            title = ""
     run.close(output, written, time.perf_counter() - started)
     return 1 if run.failed else 0
 

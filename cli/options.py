@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from measurewise.engine.errors import MeasurewiseError
 
 if TYPE_CHECKING:
+    from measurewise.engine.compiler.cache import ProgramCache
     from measurewise.engine.record.profiles import Matching
 
 ContentPaths = Annotated[
@@ -53,6 +54,14 @@ Stale = Annotated[
     ),
 ]
 Jobs = Annotated[int, Parameter(help="Number of processes.")]
+NoCache = Annotated[
+    bool,
+    Parameter(
+        name="--no-cache",
+        negative="",
+        help="Compile anew; programs are else kept in $MEASUREWISE_CACHE or the user's cache folder.",
+    ),
+]
 AsJson = Annotated[
     bool, Parameter(name="--json", negative="", help="Print one JSON object instead of text for people.")
 ]
@@ -65,6 +74,13 @@ def content_paths(given: Sequence[Path] | None) -> tuple[str, ...]:
     from measurewise import cql_libraries, valuesets
 
     return (str(cql_libraries.FOLDER), str(valuesets.FOLDER))
+
+
+def program_cache(no_cache: bool) -> ProgramCache | None:
+    """Where compiled programs are kept, if anywhere."""
+    from measurewise.engine.compiler.cache import ProgramCache
+
+    return None if no_cache else ProgramCache.default()
 
 
 def matching(profiles: str) -> Matching:

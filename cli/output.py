@@ -11,6 +11,7 @@ from typing import IO, Any, Literal, NamedTuple, Self
 from measurewise.engine.errors import MeasurewiseError
 
 Justify = Literal["left", "right"]
+_NARROWEST_TEXT = 12
 
 
 class Column(NamedTuple):
@@ -29,11 +30,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout: drawn where that is a terminal, else in plain aligned columns."""
+    """A table on stdout, with a title or none: drawn on a terminal, else in plain aligned columns."""
     if sys.stdout.isatty():
         _draw(title, columns, rows)
         return
-    print(title)
+    print(title)  # an empty one parts the table from the one before
     table = [[column.title for column in columns], *rows]
     widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
     for row in table:
@@ -50,18 +51,31 @@ def _draw(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]]) 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for column in columns:
+    table = Table(
+        title=title or None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for place, column in enumerate(columns):
+        widest = max(len(row[place]) for row in [[c.title for c in columns], *rows])
+        numbers = column.justify == "right"
+        # Where the terminal is narrow, texts give way before numbers do, and no column goes away.
         table.add_column(
             column.title,
             justify=column.justify,
             style=column.style,
-            no_wrap=column.justify == "right",
+            no_wrap=numbers,
             overflow="fold",
+            min_width=widest if numbers else min(widest, _NARROWEST_TEXT),
         )
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    # Lines that are too long wrap, which reads badly; numbers that are cut off do not read at all.
+    console.print(table, width=max(console.width, console.measure(table).minimum), crop=False, no_wrap=True)
 
 
 class WholeFile:

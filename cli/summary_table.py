@@ -26,32 +26,49 @@ ABBREVIATIONS: Final = {
 """The abbreviations of HQMF and QRDA, in the order in which the populations are derived."""
 
 
-def summary_table(
-    summaries: Sequence[SummaryAccumulator], *, strata: bool = False
-) -> tuple[list[Column], list[list[str]]]:
-    """Columns and rows: a row a group, and below it, if asked for, a row a stratum."""
-    present = {p.code for s in summaries for group in s.measure.groups for p in group.populations}
-    codes = [code for code in ABBREVIATIONS if code in present]
+Table = tuple[list[Column], list[list[str]]]
+
+
+def summary_tables(summaries: Sequence[SummaryAccumulator], *, strata: bool = False) -> list[Table]:
+    """Columns and rows: a row a group, and below it, if asked for, a row a stratum.
+
+    Groups that measure a population stand in a table apart from those with a numerator and a denominator,
+    whose columns they would leave empty.
+    """
+    tables: list[Table] = []
     several = any(len(summary.measure.groups) > 1 for summary in summaries)
-    columns = [Column("Measure", style="bold"), *([Column("Group")] if several else []), Column("Counts")]
-    columns += [Column(ABBREVIATIONS[code], "right") for code in codes]
-    columns.append(Column("Score", "right", "green"))
-    rows: list[list[str]] = []
-    for summary in summaries:
-        for number, (group, totals) in enumerate(zip(summary.measure.groups, summary.groups, strict=True)):
-            name = "" if len(summary.measure.groups) == 1 else group.id or str(number + 1)
+    for observing in (False, True):
+        chosen = [
+            (summary, number, group, totals)
+            for summary in summaries
+            for number, (group, totals) in enumerate(
+                zip(summary.measure.groups, summary.groups, strict=True), 1
+            )
+            if (group.position(PopulationCode.MEASURE_POPULATION) is not None) == observing
+        ]
+        present = {population.code for _, _, group, _ in chosen for population in group.populations}
+        codes = [code for code in ABBREVIATIONS if code in present]
+        rows: list[list[str]] = []
+        named: SummaryAccumulator | None = None
+        for summary, number, group, totals in chosen:
+            name = "" if len(summary.measure.groups) == 1 else group.id or str(number)
             rows.append(
                 [
-                    "" if number else summary.measure.name,
+                    "" if summary is named else summary.measure.name,
                     *([name] if several else []),
                     "patients" if group.basis == "boolean" else group.basis,
                     *_cells(codes, group, totals.counts),
                     _shown(group, totals.score(group), totals.aggregates),
                 ]
             )
+            named = summary
             if strata:
                 rows += _stratum_rows(codes, group, totals, [""] * (1 + several))
-    return columns, rows
+        if rows:
+            columns = [Column("Measure", style="bold"), *([Column("Group")] if several else [])]
+            columns += [Column("Counts"), *(Column(ABBREVIATIONS[code], "right") for code in codes)]
+            tables.append(([*columns, Column("Score", "right", "green")], rows))
+    return tables
 
 
 def _stratum_rows(

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from measurewise.engine.compiler.cache import ProgramCache
     from measurewise.engine.content.content import Content, load_content
     from measurewise.engine.errors import (
         ContentError,
@@ -50,6 +51,7 @@ __all__ = [
     "PatientResult",
     "Period",
     "Prepared",
+    "ProgramCache",
     "Record",
     "RecordError",
     "Reporting",
@@ -78,6 +80,7 @@ if not TYPE_CHECKING:
         "PatientResult": "measure.results",
         "Period": "runner.period",
         "Prepared": "runner.session",
+        "ProgramCache": "compiler.cache",
         "Record": "record.record",
         "RecordError": "errors",
         "Reporting": "measure.reports.parts",

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from measurewise.engine.compiler.cache import ProgramCache
 from measurewise.engine.content.content import load_content
 from measurewise.engine.content.resolution import StalePolicy
 from measurewise.engine.errors import EvaluationError
@@ -50,6 +51,7 @@ class Preparation:
     matching: Matching = Matching.AUTO
     missing_valuesets: MissingPolicy = "error"
     stale: StalePolicy = "error"
+    cache: ProgramCache | None = None
     now: str | None = None
     zone: int = 0
     evaluated_resources: bool = False
@@ -62,6 +64,7 @@ class Preparation:
             matching=self.matching,
             missing_valuesets=self.missing_valuesets,
             stale=self.stale,
+            cache=self.cache,
         )
         return engine.prepare(
             *self.measures,

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from measurewise.engine.compiler.cache import ProgramCache
 from measurewise.engine.content.content import Content, load_content
 from measurewise.engine.content.resolution import StalePolicy
 from measurewise.engine.errors import ContentError, EvaluationError, MeasurewiseError, NotFoundError
@@ -139,6 +140,7 @@ class DeckSettings:
     missing_valuesets: MissingPolicy = "empty"
     stale: StalePolicy = "error"
     strip_labels: bool = False
+    cache: ProgramCache | None = None
 
 
 def run_deck(
@@ -170,6 +172,7 @@ class _Bench:
             matching=settings.matching,
             missing_valuesets=settings.missing_valuesets,
             stale=settings.stale,
+            cache=settings.cache,
         )
 
     def run(self, name: str) -> MeasureTally:

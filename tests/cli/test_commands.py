@@ -29,6 +29,15 @@ def test_compile_shows_python_that_can_be_read(run):
     assert run("compile", "Diabetes", "--show", "--json").json["source"] == done.out.rstrip("\n")
 
 
+def test_programs_are_kept_and_found_again_unless_told_otherwise(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEASUREWISE_CACHE", str(tmp_path / "programs"))
+    anew = run("compile", "Hospital", "--show", "--no-cache")
+    assert not (tmp_path / "programs").exists()
+    assert run("compile", "Hospital", "--show") == anew
+    assert len(list((tmp_path / "programs").iterdir())) == 1
+    assert run("compile", "Hospital", "--show") == anew
+
+
 def test_compile_names_what_is_near_a_misspelt_measure(run):
     done = run("compile", "DiabetesGlycaemicControl")
     assert (done.status, done.out) == (2, "")

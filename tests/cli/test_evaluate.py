@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,15 +30,36 @@ def expected(run, patients):
 def test_the_table_shows_every_measure_with_counts_and_score(run, patients, expected):
     done = evaluate(run, patients)
     assert (done.status, done.err) == (0, "")
-    title, header, *rows = done.out.splitlines()
+    title, header, first, second, between, header_of_observations, third = done.out.splitlines()
     assert title == "Measurement period 2026-01-01 to 2026-12-31, 40 patients"
-    assert header.split() == [
-        "Measure", "Counts", "IPOP", "DENOM", "DENEX", "NUMER", "DENEXCEP", "MSRPOPL", "MSRPOPLEX", "Score",
-    ]  # fmt: skip
-    assert [row.split()[0] for row in rows] == MEASURES
+    assert between == ""
+    assert header.split() == ["Measure", "Counts", "IPOP", "DENOM", "DENEX", "NUMER", "DENEXCEP", "Score"]
+    assert header_of_observations.split() == ["Measure", "Counts", "IPOP", "MSRPOPL", "MSRPOPLEX", "Score"]
+    assert [row.split()[0] for row in (first, second, third)] == MEASURES
     counts = [p["count"] for p in expected[0]["groups"][0]["populations"]]
     score = expected[0]["groups"][0]["score"]
-    assert rows[0].split() == [MEASURES[0], "patients", *map(str, counts), f"{score * 100:.2f}", "%"]
+    assert first.split() == [MEASURES[0], "patients", *map(str, counts), f"{score * 100:.2f}", "%"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_of_any_width_shows_every_number(patients, width, tmp_path):
+    shown = tmp_path / "shown"
+    code = (
+        "import os, pty, sys; "
+        "pty.spawn([sys.executable, '-c', 'from measurewise.cli import main; main()', *sys.argv[1:]])"
+    )
+    with shown.open("wb") as out:
+        subprocess.run(
+            [sys.executable, "-c", code, "evaluate", "--patients", patients, "--period", "2026"],
+            env={**os.environ, "COLUMNS": str(width), "TERM": "dumb"},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            check=True,
+        )
+    text = shown.read_text()
+    for title in ("Measure", "IPOP", "DENOM", "DENEXCEP", "MSRPOPLEX", "Score"):
+        assert title in text
+    assert len(re.findall(r"\d+\.\d\d %", text)) == 2
 
 
 def test_strata_are_shown_on_request(run, patients):

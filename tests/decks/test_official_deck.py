@@ -26,6 +26,7 @@ def run_deck(deck: Path, *more: str) -> tuple[int, dict[str, Any]]:
         "--json",
         "--jobs",
         "2",
+        "--no-cache",
         *more,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

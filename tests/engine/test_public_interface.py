@@ -16,6 +16,7 @@ import pytest
 
 import measurewise.engine as engine
 
+MADE_BY_THE_ENGINE = {"Prepared"}
 LISTED = Path(__file__).with_name("public_interface.txt")
 
 
@@ -34,8 +35,7 @@ def described(name: str, value: Any) -> Iterator[str]:
         yield f"{name}({bases}): {', '.join(member.name for member in value)}"
         return
     own = signature(value)
-    # What only the engine itself makes shows by a private type in its signature, and has none to its users.
-    yield f"{name}{'' if ': _' in own else own}" + (f" is {bases}" if bases else "")
+    yield f"{name}{'' if name in MADE_BY_THE_ENGINE else own}" + (f" is {bases}" if bases else "")
     for member, found in sorted(vars(value).items()):
         if member.startswith("_") or (inspect.isdatadescriptor(found) and not isinstance(found, property)):
             continue
