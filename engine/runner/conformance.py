@@ -95,7 +95,8 @@ def _version(text: str | None) -> tuple[int, ...]:
 
 
 def read_tests(folder: Path) -> Iterator[ConformanceTest]:
-    """The tests of every XML file of a folder, or of one file. Raises ContentError for what is no test file."""
+    """The tests of every XML file of a folder, or of one file. Raises ContentError for what is no test
+    file."""
     files = [folder] if folder.is_file() else sorted(folder.glob("*.xml"))
     if not files:
         raise ContentError(

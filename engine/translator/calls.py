@@ -12,6 +12,7 @@ from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.types import ANY, INTEGER, DataType, ListType
 from measurewise.engine.translator.context import Context, Typed
+from measurewise.engine.translator.conversions import Conversion
 from measurewise.engine.translator.data_types import canonical
 from measurewise.engine.translator.diagnostics import suggestion
 from measurewise.engine.translator.fhirpath import fhirpath_function
@@ -23,10 +24,39 @@ from measurewise.engine.translator.references import library_named
 from measurewise.engine.translator.symbols import FunctionSymbol, LibrarySymbols
 
 _INFIX = frozenset(
-    "And Or Xor Implies Not Equal Equivalent Less LessOrEqual Greater GreaterOrEqual Add Subtract Multiply Divide"
-    " TruncatedDivide Modulo Negate DurationBetween DifferenceBetween DateTimeComponentFrom CalculateAge"
-    " CalculateAgeAt SameAs SameOrBefore SameOrAfter Slice Times".split()
+    {
+        "Add",
+        "And",
+        "CalculateAge",
+        "CalculateAgeAt",
+        "DateTimeComponentFrom",
+        "DifferenceBetween",
+        "Divide",
+        "DurationBetween",
+        "Equal",
+        "Equivalent",
+        "Greater",
+        "GreaterOrEqual",
+        "Implies",
+        "Less",
+        "LessOrEqual",
+        "Modulo",
+        "Multiply",
+        "Negate",
+        "Not",
+        "Or",
+        "SameAs",
+        "SameOrAfter",
+        "SameOrBefore",
+        "Slice",
+        "Subtract",
+        "Times",
+        "TruncatedDivide",
+        "Xor",
+    }
 )
+"""Operators that have no spelling as a function."""
+
 SYSTEM_FUNCTIONS = frozenset(operator_names()) - _INFIX
 _SPECIAL = ("Skip", "Take", "Tail")
 _AGE = re.compile(r"(Calculate)?AgeIn(Years|Months|Weeks|Days|Hours|Minutes|Seconds)(At)?")
@@ -127,7 +157,7 @@ def _library_call(c: Context, node: tree.MethodCall, local: str, symbols: Librar
     return _reference(c, node, found, operands, local, overloads)
 
 
-_Found = tuple[FunctionSymbol, tuple["Conversion", ...]]
+_Found = tuple[FunctionSymbol, tuple[Conversion, ...]]
 
 
 def _operands(function: FunctionSymbol) -> tuple[DataType, ...]:
@@ -157,13 +187,14 @@ def _call(
     c: Context,
     node: tree.Node,
     function: FunctionSymbol,
-    conversions: Sequence["Conversion"],
+    conversions: Sequence[Conversion],
     operands: Sequence[Typed],
     local: str | None,
     overloads: Sequence[FunctionSymbol],
 ) -> Typed:
     nodes = tuple(
-        o.node if way.apply is None else way.apply(o.node) for o, way in zip(operands, conversions, strict=True)
+        o.node if way.apply is None else way.apply(o.node)
+        for o, way in zip(operands, conversions, strict=True)
     )
     level = c.options.signature_level
     signature: tuple[elm.TypeSpecifier, ...] = ()
@@ -234,9 +265,7 @@ def _slice(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) ->
     return Typed(elm.Slice(source=source.node, start_index=start, end_index=end), kind)
 
 
-def _age(
-    c: Context, node: tree.Node, name: str, match: re.Match[str], operands: Sequence[Typed]
-) -> Typed:
+def _age(c: Context, node: tree.Node, name: str, match: re.Match[str], operands: Sequence[Typed]) -> Typed:
     calculate, unit, at = match.groups()
     wanted = (1 if calculate else 0) + (1 if at else 0)
     if len(operands) != wanted:
@@ -262,8 +291,7 @@ def _birth_date(c: Context, node: tree.Node, name: str) -> Typed:
             patient = element_of(c, patient, step, node)
         return patient
     raise c.fail(
-        node, f"{name} needs a patient.", "Write 'context Patient' before it, and a 'using' of a model with patients."
+        node,
+        f"{name} needs a patient.",
+        "Write 'context Patient' before it, and a 'using' of a model with patients.",
     )
-
-
-from measurewise.engine.translator.conversions import Conversion  # noqa: E402

@@ -28,7 +28,6 @@ from measurewise.engine.translator.options import SignatureLevel, TranslatorOpti
 from measurewise.engine.translator.overloads import resolve_operator
 from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
 
-
 _POINT_OR_INTERVAL = frozenset({"Before", "After", "SameOrBefore", "SameOrAfter", "SameAs"})
 """Operators of points and of intervals: where one operand is a point, it stands for the interval of it."""
 
@@ -212,9 +211,7 @@ class Context:
         ]
         signature: tuple[elm.TypeSpecifier, ...] = ()
         level = self.options.signature_level
-        if level is SignatureLevel.ALL or (
-            level is SignatureLevel.OVERLOADS and is_overloaded(operator)
-        ):
+        if level is SignatureLevel.ALL or (level is SignatureLevel.OVERLOADS and is_overloaded(operator)):
             signature = tuple(self.types.specifier(kind) for kind in match.operands)
         elif level is SignatureLevel.DIFFERING and match.operands != given:
             signature = tuple(self.types.specifier(kind) for kind in match.operands)

@@ -1,7 +1,7 @@
-"""Implicit conversions: whether a type may stand where another is wanted, at what cost, and by which ELM.
+"""Implicit conversions: whether a type may stand where another is wanted, at what cost, by what ELM.
 
-CQL 1.5.3 Author's Guide, "Conversion", and Developer's Guide, "Conversion Precedence": the lower the cost, the
-better an overload fits.
+CQL 1.5.3 Author's Guide, "Conversion", and Developer's Guide, "Conversion Precedence": the lower the cost,
+the better an overload fits.
 """
 
 from __future__ import annotations
@@ -176,11 +176,11 @@ class Conversions:
             way = self.find(source, member)
             if way is None or way.apply is None or way.cost >= INTERVAL_DEMOTION:
                 continue
-            apply_way = way.apply
-            return Conversion(
-                way.cost, lambda node: apply_way(implicit_cast(self._types, node, source))
-            )
+            return Conversion(way.cost, self._cast_then(source, way.apply))
         return None
+
+    def _cast_then(self, source: DataType, last: Apply) -> Apply:
+        return lambda node: last(implicit_cast(self._types, node, source))
 
     def _choice_to_choice(self, source: ChoiceType, target: ChoiceType) -> Conversion | None:
         if set(target.choices) <= set(source.choices):
@@ -245,9 +245,8 @@ class Conversions:
                     continue
                 first = self._call(library, local, function, conversion.source)
                 then = self.find(conversion.target, target)
-                if then is not None and then.apply is not None:
-                    last = then.apply
-                    return Conversion(COMPLEX + 1, lambda node: last(first(node)))
+                if then is not None:
+                    return Conversion(COMPLEX + 1, _then(first, then))
         return None
 
     def _call(self, library: str, local: str, function: str, source: DataType) -> Apply:

@@ -1,7 +1,7 @@
 """FHIRPath's functions as methods of CQL values: ``.where(...)``, ``.exists()``, ``.first()``.
 
-FHIRPath 2.0, "Functions"; CQL 1.5.3 Developer's Guide, "FHIRPath Function Translation". A fluent function of a
-library with the same name comes first.
+FHIRPath 2.0, "Functions"; CQL 1.5.3 Developer's Guide, "FHIRPath Function Translation". A fluent function of
+a library with the same name comes first.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def fhirpath_function(
     return c.call(operator, operands, node)
 
 
-def _iterated(c: Context, node: tree.MethodCall, source: Typed) -> tuple[Typed, QueryScope, elm.AliasedQuerySource]:
+def _iterated(
+    c: Context, node: tree.MethodCall, source: Typed
+) -> tuple[Typed, QueryScope, elm.AliasedQuerySource]:
     kind = source.type.element if isinstance(source.type, ListType) else source.type
     if len(node.arguments) != 1:
         raise c.fail(node, f"{node.name.name} takes 1 operand, not {len(node.arguments)}.")

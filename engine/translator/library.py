@@ -1,41 +1,39 @@
 """A library as a whole: its declarations, its definitions in whatever order they refer to each other.
 
-CQL 1.5.3 Author's Guide, "Declarations", "Statements". An expression is translated when it is first referred to
-or when its turn comes; one that comes back to itself is an error.
+CQL 1.5.3 Author's Guide, "Declarations", "Statements". An expression is translated when it is first
+referred to or when its turn comes; one that comes back to itself is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.cql.errors import Issue
-from measurewise.engine.errors import ContentError, NotFoundError
-from measurewise.engine.models.model import Model, load_model
+from measurewise.engine.models.model import Model
 from measurewise.engine.models.names import SYSTEM_URI
 from measurewise.engine.models.types import (
     ANY,
-    CODE,
-    CODESYSTEM,
-    CONCEPT,
-    VALUESET,
     DataType,
-    NamedType,
 )
 from measurewise.engine.translator.annotations import annotate
 from measurewise.engine.translator.context import Context, OperandScope, Typed
-from measurewise.engine.translator.diagnostics import Abandoned, suggestion
+from measurewise.engine.translator.declarations import (
+    Declarations,
+    IncludedLibrary,
+    Includes,
+    access_level,
+)
+from measurewise.engine.translator.diagnostics import Abandoned
 from measurewise.engine.translator.expressions import translate_expression
 from measurewise.engine.translator.options import TranslatorOptions
 from measurewise.engine.translator.reuse import Ledger, Remembered
 from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
-from measurewise.engine.translator.terms import code_system, terminology
 from measurewise.engine.translator.type_specifiers import resolve_type
 
-UNFILTERED = ("Unfiltered", "Population")
 TRANSLATOR_VERSION = "measurewise"
 
 
@@ -54,20 +52,6 @@ class Translation:
     models: dict[str, Model] = field(repr=False)
     ledger: Ledger = field(repr=False, compare=False)
     reused: int = 0
-
-
-class IncludedLibrary:
-    """An included library as the translation of another needs it."""
-
-    __slots__ = ("models", "symbols")
-
-    def __init__(self, symbols: LibrarySymbols, models: dict[str, Model]) -> None:
-        self.symbols = symbols
-        self.models = models
-
-
-Includes = Callable[[str, str | None, str | None], IncludedLibrary]
-"""Gives an included library by name, version and namespace; raises ContentError."""
 
 
 def translate_tree(
@@ -97,7 +81,7 @@ class _Pending:
         self.symbol: FunctionSymbol | None = None
 
 
-class _Library:
+class _Library(Declarations):
     def __init__(
         self,
         syntax: tree.SyntaxTree,
@@ -107,24 +91,13 @@ class _Library:
         before: Ledger | None,
     ) -> None:
         self.syntax = syntax
-        self._includes = includes
-        self._model_infos = model_infos
         name = "" if syntax.library is None else syntax.library.name.parts[-1].name
         version = None if syntax.library is None else syntax.library.version
-        self.symbols = LibrarySymbols(name, version)
-        self.models: dict[str, Model] = {"System": load_model("System")}
-        self.usings: dict[str, Model] = {}
-        self.included: dict[str, LibrarySymbols] = {}
-        self.c = Context(
-            syntax, options, self.models, self.usings, self.included, self, translate_expression
-        )
+        super().__init__(includes, model_infos, LibrarySymbols(name, version))
+        self.c = Context(syntax, options, self.models, self.usings, self.included, self, translate_expression)
         self.expressions: dict[str, _Pending] = {}
         self.functions_by_name: dict[str, list[_Pending]] = {}
         self.order: list[_Pending] = []
-        self.parts: dict[str, list[Any]] = {}
-        self.declared: set[str] = set()
-        self.unusable: set[str] = set()
-        self.implicit: list[elm.ExpressionDef] = []
         self.ledger = Ledger.beginning(syntax, options)
         self.before = before if before is not None and before.same_ground(self.ledger) else None
         self.reused = 0
@@ -132,20 +105,9 @@ class _Library:
     # --- the whole ------------------------------------------------------------------------------------------
 
     def translated(self) -> Translation:
-        declarations: dict[type[tree.Definition], Callable[[Any], None]] = {
-            tree.UsingDefinition: self._using,
-            tree.IncludeDefinition: self._include,
-            tree.CodeSystemDefinition: self._code_system,
-            tree.ValueSetDefinition: self._value_set,
-            tree.CodeDefinition: self._code,
-            tree.ConceptDefinition: self._concept,
-            tree.ParameterDefinition: self._parameter,
-        }
         self._add("usings", elm.UsingDef(local_identifier="System", uri=SYSTEM_URI))
         for definition in self.syntax.definitions:
-            declare = declarations.get(type(definition))
-            if declare is not None:
-                self._guarded(definition, declare)
+            self.declare(definition)
         self._collect_statements()
         for pending in self.order:
             self._translate(pending, pending.node)
@@ -187,147 +149,6 @@ class _Library:
             statements=tuple(statements),
         )
 
-    def _guarded(self, definition: Any, declare: Callable[[Any], None]) -> None:
-        try:
-            declare(definition)
-        except Abandoned:
-            name = getattr(definition, "name", None)
-            if isinstance(name, tree.Identifier):
-                self.unusable.add(name.name)
-
-    def _add(self, part: str, node: elm.Definition, at: tree.Node | None = None, kind: DataType | None = None) -> None:
-        if at is not None:
-            self.c.mark(node, at, kind)
-            if self.c.options.annotations:
-                annotate(self.c, node, at)
-        self.parts.setdefault(part, []).append(node)
-
-    def _claim(self, name: tree.Identifier) -> None:
-        if name.name in self.declared:
-            raise self.c.fail(name, f'"{name.name}" is defined twice in this library.', "Rename one of them.")
-        self.declared.add(name.name)
-
-    def _define(self, name: str, kind: Any, type_: DataType, access: str | None) -> None:
-        self.symbols.definitions[name] = DefinitionSymbol(name, kind, type_, access != "private")
-
-    # --- declarations ---------------------------------------------------------------------------------------
-
-    def _using(self, node: tree.UsingDefinition) -> None:
-        name = node.name.parts[-1].name
-        if name == "System":
-            return
-        model = self._model(node, name, node.version)
-        local = node.alias.name if node.alias is not None else name
-        for other, required in model.models.items():
-            self.models.setdefault(other, required)
-        self.models[model.name] = model
-        self.usings[local] = model
-        version = model.version if model.target_url is None else model.target_version
-        using = elm.UsingDef(
-            local_identifier=local,
-            uri=model.target_url or model.url,
-            name=name if local != name else None,
-            version=version if node.version is not None or model.target_url is not None else None,
-        )
-        self._add("usings", using, node)
-
-    def _model(self, node: tree.UsingDefinition, name: str, version: str | None) -> Model:
-        for model in self._model_infos:
-            if model.name == name and version in (None, model.version):
-                return model
-        try:
-            return load_model(name, version)
-        except NotFoundError as error:
-            raise self.c.fail(node, error.what, error.mend) from None
-
-    def _include(self, node: tree.IncludeDefinition) -> None:
-        name = node.name.parts[-1].name
-        namespace = ".".join(part.name for part in node.name.parts[:-1]) or None
-        local = node.alias if node.alias is not None else node.name.parts[-1]
-        if local.name in self.included:
-            raise self.c.fail(local, f'Two libraries are called "{local.name}" here.', "Write 'called' and another name.")
-        try:
-            included = self._includes(name, node.version, namespace)
-        except ContentError as error:
-            self.unusable.add(local.name)
-            raise self.c.fail(node, error.what, error.mend) from None
-        self._claim(local)
-        for model_name, model in included.models.items():
-            self.models.setdefault(model_name, model)
-        self.included[local.name] = included.symbols
-        path = name if namespace is None else f"{namespace}/{name}"
-        definition = elm.IncludeDef(
-            local_identifier=local.name, path=path, version=node.version or included.symbols.version
-        )
-        self._add("includes", definition, node)
-
-    def _code_system(self, node: tree.CodeSystemDefinition) -> None:
-        self._claim(node.name)
-        definition = elm.CodeSystemDef(
-            name=node.name.name, id=node.id, version=node.version, access_level=_access(node.access)
-        )
-        self._define(node.name.name, "codesystem", CODESYSTEM, node.access)
-        self._add("code_systems", definition, node, CODESYSTEM)
-
-    def _value_set(self, node: tree.ValueSetDefinition) -> None:
-        self._claim(node.name)
-        definition = elm.ValueSetDef(
-            name=node.name.name,
-            id=node.id,
-            version=node.version,
-            access_level=_access(node.access),
-            code_system=tuple(code_system(self.c, name) for name in node.codesystems),
-        )
-        self._define(node.name.name, "valueset", VALUESET, node.access)
-        self._add("value_sets", definition, node, VALUESET)
-
-    def _code(self, node: tree.CodeDefinition) -> None:
-        self._claim(node.name)
-        definition = elm.CodeDef(
-            name=node.name.name,
-            id=node.id,
-            display=node.display,
-            access_level=_access(node.access),
-            code_system=code_system(self.c, node.system),
-        )
-        self._define(node.name.name, "code", CODE, node.access)
-        self._add("codes", definition, node, CODE)
-
-    def _concept(self, node: tree.ConceptDefinition) -> None:
-        self._claim(node.name)
-        codes = []
-        for name in node.codes:
-            value = terminology(self.c, name).node
-            if not isinstance(value, elm.CodeRef):
-                raise self.c.fail(name, f'"{name}" is no code.', "Declare it with: code \"Name\": '...' from \"System\"")
-            codes.append(value)
-        definition = elm.ConceptDef(
-            name=node.name.name, display=node.display, access_level=_access(node.access), code=tuple(codes)
-        )
-        self._define(node.name.name, "concept", CONCEPT, node.access)
-        self._add("concepts", definition, node, CONCEPT)
-
-    def _parameter(self, node: tree.ParameterDefinition) -> None:
-        self._claim(node.name)
-        c = self.c
-        declared = None if node.type is None else resolve_type(c, node.type)
-        default = None if node.default is None else c.expression(node.default)
-        if declared is None and default is None:
-            raise c.fail(node, f'The parameter "{node.name.name}" has neither type nor default.', "Give it a type.")
-        kind = declared if declared is not None else default.type if default is not None else ANY
-        value = None
-        if default is not None and node.default is not None:
-            value = c.convert(default, kind, node.default, f'The default of parameter "{node.name.name}"')
-        specifier = c.types.specifier(kind) if declared is not None else None
-        definition = elm.ParameterDef(
-            name=node.name.name,
-            access_level=_access(node.access),
-            parameter_type_specifier=specifier,
-            default=value,
-        )
-        self._define(node.name.name, "parameter", kind, node.access)
-        self._add("parameters", definition, node, kind)
-
     # --- statements -----------------------------------------------------------------------------------------
 
     def _collect_statements(self) -> None:
@@ -335,7 +156,7 @@ class _Library:
         for node in self.syntax.definitions:
             try:
                 if isinstance(node, tree.ContextDefinition):
-                    context = self._context(node)
+                    context = self.context(node)
                 elif isinstance(node, tree.ExpressionDefinition):
                     self._claim(node.name)
                     pending = _Pending(node, context)
@@ -372,40 +193,6 @@ class _Library:
         self.symbols.functions.setdefault(name, []).append(pending.symbol)
         self.order.append(pending)
 
-    def _context(self, node: tree.ContextDefinition) -> str:
-        name = node.name.name
-        c = self.c
-        if name in UNFILTERED:
-            self._add("contexts", elm.ContextDef(name="Unfiltered"), node)
-            return "Unfiltered"
-        models = list(self.usings.values())
-        if node.model is not None:
-            chosen = self.usings.get(node.model.name)
-            if chosen is None:
-                raise c.fail(node.model, f'No model "{node.model.name}" is in use.', suggestion(node.model.name, self.usings))
-            models = [chosen]
-        for model in models:
-            info = model.contexts.get(name)
-            if info is not None:
-                break
-        else:
-            known = [n for model in models for n in model.contexts]
-            raise c.fail(node.name, f'No model in use has a context "{name}".', suggestion(name, [*known, "Unfiltered"]))
-        if name not in self.symbols.definitions:
-            self._add("contexts", elm.ContextDef(name=name), node)
-            kind = info.type
-            owner = c.models[kind.model].class_of(kind)
-            retrieve = elm.Retrieve(
-                data_type=c.types.qualified_name(kind),
-                template_id=None if owner is None else owner.identifier,
-            )
-            definition = elm.ExpressionDef(name=name, context=name, expression=elm.SingletonFrom(operand=retrieve))
-            c.mark(definition, node, kind)
-            self.implicit.append(definition)
-            self.symbols.definitions[name] = DefinitionSymbol(name, "expression", kind, True, name)
-            self.declared.add(name)
-        return name
-
     def _translate(self, pending: _Pending, at: tree.Node) -> None:
         if pending.done:
             return
@@ -413,7 +200,9 @@ class _Library:
         name = node.name.name
         if pending.busy:
             what = "The function" if isinstance(node, tree.FunctionDefinition) else "The definition"
-            raise self.c.fail(at, f'{what} "{name}" refers to itself.', "CQL has no recursion; use an aggregate clause.")
+            raise self.c.fail(
+                at, f'{what} "{name}" refers to itself.', "CQL has no recursion; use an aggregate clause."
+            )
         remembered = self._recall(pending)
         if remembered:
             return
@@ -477,7 +266,7 @@ class _Library:
         operands, kind = signature
         for function in self.functions(name):
             if function.operands == operands:
-                return self.function_result(function, at) == kind
+                return bool(self.function_result(function, at) == kind)
         return False
 
     def _settle(self, pending: _Pending, kind: DataType) -> None:
@@ -498,7 +287,7 @@ class _Library:
         definition = elm.ExpressionDef(
             name=node.name.name,
             context=pending.context,
-            access_level=_access(node.access),
+            access_level=access_level(node.access),
             expression=value.node,
         )
         self.c.mark(definition, node, value.type)
@@ -512,7 +301,9 @@ class _Library:
             raise Abandoned
         operands = []
         for operand, kind in zip(node.operands, symbol.operands, strict=True):
-            definition = elm.OperandDef(name=operand.name.name, operand_type_specifier=c.types.specifier(kind))
+            definition = elm.OperandDef(
+                name=operand.name.name, operand_type_specifier=c.types.specifier(kind)
+            )
             c.mark(definition, operand, kind)
             operands.append(definition)
         declared = None if node.returns is None else symbol.result
@@ -526,11 +317,15 @@ class _Library:
                 body = Typed(converted, declared)
         kind = declared if declared is not None else ANY if body is None else body.type
         if body is None and declared is None:
-            raise c.fail(node, f'The external function "{symbol.name}" has no result type.', "Write 'returns' and a type.")
+            raise c.fail(
+                node,
+                f'The external function "{symbol.name}" has no result type.',
+                "Write 'returns' and a type.",
+            )
         function = elm.FunctionDef(
             name=symbol.name,
             context=pending.context,
-            access_level=_access(node.access),
+            access_level=access_level(node.access),
             expression=None if body is None else body.node,
             operand=tuple(operands),
             external=node.body is None,
@@ -544,7 +339,10 @@ class _Library:
 
     def names(self) -> list[str]:
         """See Definitions."""
-        return [*self.symbols.definitions, *(n for n in self.expressions if n not in self.symbols.definitions)]
+        return [
+            *self.symbols.definitions,
+            *(n for n in self.expressions if n not in self.symbols.definitions),
+        ]
 
     def definition(self, name: str, at: tree.Node) -> DefinitionSymbol | None:
         """See Definitions."""
@@ -572,13 +370,17 @@ class _Library:
 
     def function_result(self, function: FunctionSymbol, at: tree.Node) -> DataType:
         """See Definitions."""
-        kind = ANY
+        kind: DataType = ANY
         for pending in self.functions_by_name.get(function.name, ()):
             symbol = pending.symbol
             if symbol is not None and symbol.operands == function.operands:
                 node = pending.node
                 if isinstance(node, tree.FunctionDefinition) and node.returns is not None and pending.busy:
-                    raise self.c.fail(at, f'The function "{function.name}" refers to itself.', "CQL has no recursion; use an aggregate clause.")
+                    raise self.c.fail(
+                        at,
+                        f'The function "{function.name}" refers to itself.',
+                        "CQL has no recursion; use an aggregate clause.",
+                    )
                 self._translate(pending, at)
                 if pending.failed:
                     raise Abandoned
@@ -587,8 +389,4 @@ class _Library:
         return kind
 
 
-def _access(word: str | None) -> str:
-    return "Private" if word == "private" else "Public"
-
-
-__all__ = ["IncludedLibrary", "NamedType", "Translation", "translate_tree"]
+__all__ = ["IncludedLibrary", "Translation", "translate_tree"]

@@ -114,7 +114,9 @@ def _binary(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:
 
 def _warn_always_null(c: Context, node: tree.Binary, left: Typed, right: Typed) -> None:
     if node.operator == "=" and (isinstance(left.node, elm.Null) or isinstance(right.node, elm.Null)):
-        c.diagnostics.warn(node, "A comparison with null is always null.", "Write 'is null' or 'is not null'.")
+        c.diagnostics.warn(
+            node, "A comparison with null is always null.", "Write 'is null' or 'is not null'."
+        )
 
 
 def _joined(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:

@@ -140,7 +140,9 @@ def build(
     node: Callable[..., elm.Expression] = getattr(elm, operator)
     fields = _FIELDS.get(operator)
     if fields is None:
-        value: Any = operands[0] if issubclass(getattr(elm, operator), elm.UnaryExpression) else tuple(operands)
+        value: Any = (
+            operands[0] if issubclass(getattr(elm, operator), elm.UnaryExpression) else tuple(operands)
+        )
         return node(operand=value, signature=signature, **attributes)
     named = dict(zip(fields, operands, strict=False))
     for field, (reference, kind) in _MEMBERSHIP.items():

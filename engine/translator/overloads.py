@@ -1,4 +1,6 @@
-"""Choosing an overload: the one whose operands cost least to convert (Developer's Guide, "Function Resolution").
+"""Choosing an overload: the one whose operands cost least to convert.
+
+CQL 1.5.3 Developer's Guide, "Function Resolution".
 
 Generic overloads are first made concrete: each type that a type parameter meets among the operands is tried
 for it, nearest fit first.

@@ -71,7 +71,9 @@ def _source(c: Context, source: tree.AliasedSource) -> Typed:
 def _introduce(c: Context, scope: QueryScope, name: tree.Identifier) -> None:
     taken = name.name in scope.aliases or name.name in scope.lets
     for outer in c.scopes:
-        taken = taken or (isinstance(outer, QueryScope) and (name.name in outer.aliases or name.name in outer.lets))
+        taken = taken or (
+            isinstance(outer, QueryScope) and (name.name in outer.aliases or name.name in outer.lets)
+        )
     if taken:
         raise c.fail(name, f'The name "{name.name}" is taken in this query.', "Choose another alias.")
 
@@ -106,8 +108,7 @@ def _result(
     if isinstance(clause, tree.ReturnClause):
         value = c.expression(clause.value)
         result = elm.ReturnClause(expression=value.node, distinct=clause.modifier != "all")
-        many = any(isinstance(s, ListType) for s in kinds.values())
-        c.mark(result, clause, value.type if not many else value.type)
+        c.mark(result, clause, value.type)
         return result, None, value.type
     if isinstance(clause, tree.AggregateClause):
         aggregate, kind = _aggregate(c, clause)
@@ -151,7 +152,9 @@ def _aggregate(c: Context, clause: tree.AggregateClause) -> tuple[elm.AggregateC
 
 def _sort(c: Context, clause: tree.SortClause, row: DataType, many: bool) -> elm.SortClause:
     if not many:
-        raise c.fail(clause, "Only a list can be sorted, and this query gives one value.", "Leave the sort out.")
+        raise c.fail(
+            clause, "Only a list can be sorted, and this query gives one value.", "Leave the sort out."
+        )
     if not clause.items:
         word = _direction(c, clause, clause.descending)
         by: tuple[elm.SortByItem, ...] = (elm.ByDirection(direction=word),)

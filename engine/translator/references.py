@@ -23,7 +23,9 @@ def identifier(c: Context, node: tree.Identifier) -> Typed:
     if definition is not None:
         return reference(c, definition, None)
     if node.name in c.includes:
-        raise c.fail(node, f'"{node.name}" is a library, not a value.', "Name one of its definitions after a dot.")
+        raise c.fail(
+            node, f'"{node.name}" is a library, not a value.', "Name one of its definitions after a dot."
+        )
     if c.own.functions(node.name):
         raise c.fail(node, f'"{node.name}" is a function.', "Call it with its operands in parentheses.")
     raise c.unknown_name(node.name, node)
@@ -74,7 +76,9 @@ def _as_identifier(node: elm.Expression) -> elm.Expression:
     if isinstance(node, elm.Query):
         source = node.source[0]
         return elm.Query(
-            source=(elm.AliasedQuerySource(alias=source.alias, expression=_as_identifier(source.expression)),),
+            source=(
+                elm.AliasedQuerySource(alias=source.alias, expression=_as_identifier(source.expression)),
+            ),
             where=node.where,
             return_=node.return_,
         )

@@ -91,7 +91,9 @@ def _by_reference(
     c: Context, node: tree.Retrieve, info: ClassInfo, path: str, referenced: ClassInfo, codes: Typed
 ) -> Typed:
     """The resources whose code element refers to a resource (a Medication) with one of the codes."""
-    code = element_of(c, Typed(elm.AliasRef(name="M"), referenced.type), referenced.primary_code_path or "code", node)
+    code = element_of(
+        c, Typed(elm.AliasRef(name="M"), referenced.type), referenced.primary_code_path or "code", node
+    )
     referred = elm.Last(
         source=elm.Split(
             string_to_split=elm.Property(path=f"{path}.reference.value", scope="MR"),
@@ -108,7 +110,9 @@ def _by_reference(
     else:
         fits = c.call("Equivalent", (code, codes), node)
     source = elm.Retrieve(data_type=c.types.qualified_name(info.type), template_id=info.identifier)
-    others = elm.Retrieve(data_type=c.types.qualified_name(referenced.type), template_id=referenced.identifier)
+    others = elm.Retrieve(
+        data_type=c.types.qualified_name(referenced.type), template_id=referenced.identifier
+    )
     query = elm.Query(
         source=(elm.AliasedQuerySource(alias="MR", expression=source),),
         relationship=(
@@ -150,7 +154,9 @@ def _codes(c: Context, node: tree.Retrieve, codes: Typed, comparator: str) -> el
     kind = codes.type
     if comparator == "in":
         if kind == CODE:
-            raise c.fail(at, "A code has no members: 'in' wants a value set or a list of codes.", "Write '~'.")
+            raise c.fail(
+                at, "A code has no members: 'in' wants a value set or a list of codes.", "Write '~'."
+            )
         if kind == CONCEPT:
             return elm.Property(path="codes", source=codes.node)
         if kind == VALUESET or isinstance(codes.node, elm.CodeSystemRef):

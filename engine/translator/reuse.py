@@ -1,7 +1,7 @@
-"""What a translation leaves for the next one of the same library: definitions that need no second translation.
+"""What a translation leaves for the next one of the same library: definitions that can stand.
 
-A definition can be taken over when its text is unchanged, the declarations above it (models, includes, options)
-are, and all it refers to still has the same types.
+A definition can be taken over when its text is unchanged, the declarations it stands on (models, includes,
+options) are, and all it refers to still has the same types.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
@@ -19,6 +19,7 @@ from measurewise.engine.models.types import DataType
 from measurewise.engine.translator.options import TranslatorOptions
 from measurewise.engine.translator.symbols import FunctionSymbol
 
+Node = TypeVar("Node", bound=elm.Element)
 Dependency = tuple[str, str, Any]
 _Key = tuple[str, str, str]
 _LOCATOR = re.compile(r"(\d+):(\d+)(?:-(\d+):(\d+))?")
@@ -39,9 +40,7 @@ class Remembered:
         line, column = syntax.lines.position(node.span.start)
         if (line, column) == (self.line, self.column):
             return self.definition
-        moved = _moved(self.definition, line - self.line, self.line, column - self.column)
-        assert isinstance(moved, elm.ExpressionDef)
-        return moved
+        return _moved(self.definition, line - self.line, self.line, column - self.column)
 
 
 class Ledger:
@@ -101,7 +100,9 @@ class Ledger:
         """Keep a definition that was translated without an error."""
         line, column = syntax.lines.position(node.span.start)
         dependencies = self._finished.pop(id(node), ())
-        self._kept[self._key(syntax, node, context)] = Remembered(definition, kind, line, column, dependencies)
+        self._kept[self._key(syntax, node, context)] = Remembered(
+            definition, kind, line, column, dependencies
+        )
 
     def adopt(
         self, syntax: tree.SyntaxTree, node: tree.Node, found: Remembered, definition: elm.ExpressionDef
@@ -121,7 +122,7 @@ class Ledger:
         return (type(node).__name__, context, syntax.text_of(node))
 
 
-def _moved(node: Any, lines: int, first_line: int, columns: int) -> Any:
+def _moved(node: Node, lines: int, first_line: int, columns: int) -> Node:
     changes: dict[str, Any] = {}
     for attribute in attributes(type(node)):
         value = getattr(node, attribute.name)

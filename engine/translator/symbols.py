@@ -143,6 +143,9 @@ def _type(specifier: elm.TypeSpecifier, models: dict[str, str]) -> DataType:
         return choice(_type(member, models) for member in specifier.choice)
     if isinstance(specifier, elm.TupleTypeSpecifier):
         return tuple_of(
-            {e.name: ANY if e.element_type is None else _type(e.element_type, models) for e in specifier.element}
+            {
+                e.name: ANY if e.element_type is None else _type(e.element_type, models)
+                for e in specifier.element
+            }
         )
     return ANY

@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How an element is reached: a path from ``value`` or ``parent``, through a function where one is named."""
+    """How an element is reached: a path from ``value`` or ``parent``, through a function where named."""
 
     root: str
     steps: tuple[Step, ...]
@@ -136,7 +136,9 @@ def _each(source: elm.Expression, value: elm.Expression) -> elm.Query:
     )
 
 
-def _through(c: Context, node: elm.Expression, kind: DataType, target: Target, at: tree.Node) -> elm.Expression:
+def _through(
+    c: Context, node: elm.Expression, kind: DataType, target: Target, at: tree.Node
+) -> elm.Expression:
     if isinstance(kind, ListType):
         return _each(node, _helper(c, elm.AliasRef(name=THIS), kind.element, target, at))
     return _helper(c, node, kind, target, at)

@@ -72,7 +72,9 @@ def literal(c: Context, node: tree.Literal) -> Typed:
         # The least value is written as the negation of one that is just too great.
         if int(node.value) > _LARGEST[kind] or not c.negated:
             mend = "Write a Long by adding L." if kind == "integer" else "Write it as a Decimal."
-            raise c.fail(node, f"{node.value} is too great for a{'n Integer' if kind == 'integer' else ' Long'}.", mend)
+            raise c.fail(
+                node, f"{node.value} is too great for a{'n Integer' if kind == 'integer' else ' Long'}.", mend
+            )
     if kind == "decimal":
         whole, _, decimals = node.value.partition(".")
         if len(whole.lstrip("0")) > _MOST_DIGITS or len(decimals) > _MOST_DECIMALS:
@@ -86,8 +88,12 @@ def _literal(c: Context, kind: NamedType, text: str) -> Typed:
     return Typed(elm.Literal(value_type=c.types.qualified_name(kind), value=text), kind)
 
 
-def _number(c: Context, text: str | None, kind: NamedType = INTEGER) -> elm.Expression | None:
-    return None if text is None else _literal(c, kind, str(int(text)) if kind == INTEGER else text).node
+def _integer(c: Context, text: str) -> elm.Expression:
+    return _literal(c, INTEGER, str(int(text))).node
+
+
+def _number(c: Context, text: str | None) -> elm.Expression | None:
+    return None if text is None else _integer(c, text)
 
 
 def _date(c: Context, node: tree.Literal) -> Typed:
@@ -96,9 +102,7 @@ def _date(c: Context, node: tree.Literal) -> Typed:
         raise c.fail(node, f"@{node.value} is no date.", "Write @2025-12-31.")
     year, month, day = match.group(1, 2, 3)
     _check_date(c, node, year, month, day)
-    first = _number(c, year)
-    assert first is not None
-    return Typed(elm.Date(year=first, month=_number(c, month), day=_number(c, day)), DATE)
+    return Typed(elm.Date(year=_integer(c, year), month=_number(c, month), day=_number(c, day)), DATE)
 
 
 def _datetime(c: Context, node: tree.Literal) -> Typed:
@@ -108,17 +112,15 @@ def _datetime(c: Context, node: tree.Literal) -> Typed:
     year, month, day, _, hour, minute, second, fraction, zone = match.groups()
     _check_date(c, node, year, month, day)
     _check_time(c, node, hour, minute, second)
-    first = _number(c, year)
-    assert first is not None
     value = elm.DateTime(
-        year=first,
+        year=_integer(c, year),
         month=_number(c, month),
         day=_number(c, day),
         hour=_number(c, hour),
         minute=_number(c, minute),
         second=_number(c, second),
         millisecond=_number(c, _milliseconds(fraction)),
-        timezone_offset=None if zone is None else _number(c, _offset(zone), DECIMAL),
+        timezone_offset=None if zone is None else _literal(c, DECIMAL, _offset(zone)).node,
     )
     return Typed(value, DATETIME)
 
@@ -129,10 +131,8 @@ def _time(c: Context, node: tree.Literal) -> Typed:
         raise c.fail(node, f"@T{node.value} is no time.", "Write @T23:59:59.999.")
     hour, minute, second, fraction = match.groups()
     _check_time(c, node, hour, minute, second)
-    first = _number(c, hour)
-    assert first is not None
     value = elm.Time(
-        hour=first,
+        hour=_integer(c, hour),
         minute=_number(c, minute),
         second=_number(c, second),
         millisecond=_number(c, _milliseconds(fraction)),
@@ -176,15 +176,17 @@ def _check_time(
 
 def quantity(c: Context, node: tree.Quantity) -> Typed:
     """``5 'mg'``, ``3 days``."""
-    return Typed(elm.Quantity(value=Decimal(node.value), unit=node.unit), QUANTITY)
+    return Typed(_quantity(node), QUANTITY)
+
+
+def _quantity(node: tree.Quantity) -> elm.Quantity:
+    return elm.Quantity(value=Decimal(node.value), unit=node.unit)
 
 
 def ratio(c: Context, node: tree.Ratio) -> Typed:
     """``1 'mg' : 2 'mL'``."""
-    numerator, denominator = quantity(c, node.numerator).node, quantity(c, node.denominator).node
-    assert isinstance(numerator, elm.Quantity)
-    assert isinstance(denominator, elm.Quantity)
-    return Typed(elm.Ratio(numerator=numerator, denominator=denominator), RATIO)
+    value = elm.Ratio(numerator=_quantity(node.numerator), denominator=_quantity(node.denominator))
+    return Typed(value, RATIO)
 
 
 def interval(c: Context, node: tree.IntervalSelector) -> Typed:
@@ -215,7 +217,7 @@ def interval(c: Context, node: tree.IntervalSelector) -> Typed:
 def _mixed(c: Context, node: tree.Node, low: DataType, high: DataType) -> Exception:
     return c.fail(
         node,
-        f"The boundaries of an interval must be of one type, not {c.show(low)} (low) and {c.show(high)} (high).",
+        f"The boundaries of an interval must be of one type: low is {c.show(low)}, high is {c.show(high)}.",
     )
 
 
@@ -275,11 +277,13 @@ def list_selector(c: Context, node: tree.ListSelector) -> Typed:
 
 def code(c: Context, node: tree.CodeSelector) -> Typed:
     """``Code '8480-6' from "LOINC" display '...'``."""
+    return Typed(_code(c, node), CODE)
+
+
+def _code(c: Context, node: tree.CodeSelector) -> elm.Code:
     system = code_system(c, node.system)
-    value = elm.Code(
-        code=node.code.value, system=system, display=None if node.display is None else node.display.value
-    )
-    return Typed(value, CODE)
+    display = None if node.display is None else node.display.value
+    return elm.Code(code=node.code.value, system=system, display=display)
 
 
 def code_system(c: Context, name: tree.QualifiedIdentifier) -> elm.CodeSystemRef:
@@ -302,8 +306,8 @@ def concept(c: Context, node: tree.ConceptSelector) -> Typed:
     """``Concept { Code ... } display '...'``."""
     codes = []
     for item in node.codes:
-        value = c.expression(item).node
-        assert isinstance(value, elm.Code)
+        value = _code(c, item)
+        c.mark(value, item, CODE)
         codes.append(value)
     display = None if node.display is None else node.display.value
     return Typed(elm.Concept(code=tuple(codes), display=display), CONCEPT)

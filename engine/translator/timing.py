@@ -52,17 +52,14 @@ def timing(c: Context, node: tree.Timing) -> Typed:
 
 
 def _side(c: Context, operator: str, value: Typed, at: tree.Node) -> Typed:
-    side = c.call(operator, (value,), at)
-    return side
+    return c.call(operator, (value,), at)
 
 
 def _whole(value: Typed) -> bool:
     return isinstance(value.type, IntervalType | ListType)
 
 
-def _includes(
-    c: Context, node: tree.Timing, phrase: tree.IncludesPhrase, left: Typed, right: Typed
-) -> Typed:
+def _includes(c: Context, node: tree.Timing, phrase: tree.IncludesPhrase, left: Typed, right: Typed) -> Typed:
     attributes = precision(phrase.precision)
     if _whole(right):
         operator = "ProperIncludes" if phrase.properly else "Includes"
@@ -124,9 +121,7 @@ def _before_or_after(
     return _and_known(c, inside, right)
 
 
-def _within(
-    c: Context, node: tree.Timing, phrase: tree.WithinPhrase, left: Typed, right: Typed
-) -> Typed:
+def _within(c: Context, node: tree.Timing, phrase: tree.WithinPhrase, left: Typed, right: Typed) -> Typed:
     distance = _marked_quantity(c, phrase.quantity)
     if isinstance(right.type, IntervalType):
         first, last = _side(c, "Start", right, node.right), _side(c, "End", right, node.right)
@@ -147,7 +142,9 @@ def _marked_quantity(c: Context, node: tree.Quantity) -> Typed:
     return value
 
 
-def _span(c: Context, node: tree.Timing, low: Typed, high: Typed, low_closed: bool, high_closed: bool) -> Typed:
+def _span(
+    c: Context, node: tree.Timing, low: Typed, high: Typed, low_closed: bool, high_closed: bool
+) -> Typed:
     point = c.common_type(low.type, high.type)
     value = elm.Interval(
         low=c.as_common(low, point, node),

@@ -75,9 +75,7 @@ class Translator:
 
     def included(self) -> dict[tuple[str, str | None], Translation]:
         """The translations of the libraries that were included so far, by name and version."""
-        return {
-            (t.symbols.name, t.symbols.version): t for t in self._translations.values()
-        }
+        return {(t.symbols.name, t.symbols.version): t for t in self._translations.values()}
 
     def forget(self, name: str) -> None:
         """Ask for an included library anew, after its text has changed; and for those that include others."""

@@ -37,9 +37,7 @@ def type_test(c: Context, node: tree.TypeTest) -> Typed:
     operand = c.expression(node.operand)
     kind = resolve_type(c, node.type)
     if not _may_be(c, operand.type, kind):
-        c.diagnostics.warn(
-            node, f"This is never true: {c.show(operand.type)} is not {c.show(kind)}.", ""
-        )
+        c.diagnostics.warn(node, f"This is never true: {c.show(operand.type)} is not {c.show(kind)}.", "")
     return Typed(elm.Is(operand=operand.node, is_type_specifier=c.types.specifier(kind)), BOOLEAN)
 
 
