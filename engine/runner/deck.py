@@ -218,7 +218,9 @@ def run_measure(
         if not found:
             tally.passed += 1
             if review is not None:
-                tally.notices.append(f"case {review.case} meets its report, although a review says otherwise.")
+                tally.notices.append(
+                    f"case {review.case} meets its report, although a review says otherwise."
+                )
         elif review is not None and review.explains(found):
             tally.passed += 1
             tally.reviewed.append(review)
