@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
@@ -252,9 +253,12 @@ def _program(assembly: Assembly, functions: dict[tuple[str, str | None, str, int
         )
         if part
     )
-    code = compile(
-        source + "\n", f"<measurewise {', '.join(u.name for u in assembly.units.values())[:80]}>", "exec"
-    )
+    with warnings.catch_warnings():
+        # A literal tested for null reads oddly and runs rightly.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        code = compile(
+            source + "\n", f"<measurewise {', '.join(u.name for u in assembly.units.values())[:80]}>", "exec"
+        )
     tables = ProgramTables(
         slots=assembly.slots,
         definitions={

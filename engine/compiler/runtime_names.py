@@ -155,14 +155,14 @@ def repeat(source: list[Any] | None, more: Callable[[Any], Any]) -> list[Any] | 
     return found
 
 
-def children(source: Any) -> list[Any]:
+def children(source: Any) -> list[Any] | None:
     """The values of all elements of a structure."""
-    return lists.children(source) or []
+    return lists.children(source)
 
 
-def descendants(source: Any) -> list[Any]:
+def descendants(source: Any) -> list[Any] | None:
     """The values of all elements of a structure, and theirs, and so on."""
-    return lists.descendents(source) or []
+    return lists.descendents(source)
 
 
 # ------------------------------------------------------------- filters of retrieves
@@ -362,6 +362,7 @@ def _names() -> dict[str, Any]:
         is_interval_of=is_interval_of,
         is_list_of=is_list_of,
         list_except_=lists.except_,
+        list_length=lists.length,
         list_intersect=lists.intersect,
         member_in=membership.value_in,
         message=messages.message,

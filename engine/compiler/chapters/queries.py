@@ -375,6 +375,15 @@ def distinct(em: Emitter, node: elm.Distinct) -> Term:
     return Term(f"distinct({term.text})", term.type, nullable=term.nullable, solid=term.solid)
 
 
+@emits(elm.Length)
+def length(em: Emitter, node: elm.Length) -> Term:
+    """https://cql.hl7.org/04-logicalspecification.html#length"""
+    term = em.expr(node.operand)
+    if isinstance(term.type, ListType):
+        return Term(f"list_length({term.text})", INTEGER, nullable=False)
+    return Term(f"length({term.text})", INTEGER)
+
+
 @emits(elm.Flatten)
 def flatten(em: Emitter, node: elm.Flatten) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#flatten"""

@@ -115,6 +115,9 @@ def alias_ref(em: Emitter, node: elm.AliasRef) -> Term:
 def query_let_ref(em: Emitter, node: elm.QueryLetRef) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#queryletref"""
     found = em.names.lets.get(node.name)
+    if found is None and node.name in em.names.aliases:
+        # The running value of an aggregate is referred to as a let.
+        return em.names.aliases[node.name]
     if found is None:
         raise em.unsupported(node, f"there is no let {node.name}.")
     expression, names = found
