@@ -30,7 +30,7 @@ from measurewise.engine.record.profiles import Matching
 from measurewise.engine.record.record import Record
 from measurewise.engine.runner.issues import Issue
 from measurewise.engine.runner.period import Period
-from measurewise.engine.runner.reviewed import Deviation, ReviewedCase, Reviews, as_text
+from measurewise.engine.runner.reviewed import Deviation, ReviewedCase, Reviews
 from measurewise.engine.runner.session import Engine, MissingPolicy, Prepared
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode

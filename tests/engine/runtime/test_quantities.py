@@ -11,7 +11,6 @@ from measurewise.engine.runtime import quantities, ratios, ucum
 from measurewise.engine.runtime.ucum.durations import CALENDAR_UNITS
 from measurewise.engine.runtime.values import Quantity, Ratio
 
-
 HUGE = 10**36 - 1
 """The greatest magnitude of a Decimal result."""
 
