@@ -7,20 +7,22 @@ settled at compile time.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from measurewise.engine import elm
 from measurewise.engine.compiler import chapters
 from measurewise.engine.compiler.constants import Constants
 from measurewise.engine.compiler.emitter import Emitter, Names
+from measurewise.engine.compiler.entries import Definition, Parameter, Variant
 from measurewise.engine.compiler.freedom import Freedom
+from measurewise.engine.compiler.readers import ChoiceReaders
 from measurewise.engine.compiler.retrieval import CodeElement, Kind, Retrieval
 from measurewise.engine.compiler.shapes import Shapes
+from measurewise.engine.compiler.sharing import Sharing
 from measurewise.engine.compiler.unit import Unit, link
-from measurewise.engine.compiler.writer import Term
+from measurewise.engine.compiler.writer import Term, identifier
 from measurewise.engine.errors import ContentError, NotFoundError
 from measurewise.engine.models.model import Model
 from measurewise.engine.models.types import (
@@ -37,48 +39,8 @@ from measurewise.engine.models.types import (
 
 __all__ = ["Assembly", "Definition", "Variant", "chapters"]
 
-E = TypeVar("E", bound=elm.Element)
-
-COSTLY = 60
-"""From how many nodes on a function of one part of the record is worth remembering."""
-
 FIRST_SLOT = 2
 """Slot 0 holds the record, slot 1 the patient."""
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A compiled expression definition: where its value is kept and which function finds it."""
-
-    function: str
-    slot: int
-    type: DataType
-    nullable: bool = True
-    two_valued: bool = False
-    solid: bool = False
-    is_patient: bool = False
-
-
-@dataclass(slots=True)
-class Variant:
-    """A compiled function for one set of argument types."""
-
-    function: str
-    operands: tuple[DataType, ...]
-    type: DataType
-    nullable: bool = True
-    solid: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a library and the global name that holds its value."""
-
-    library: str
-    name: str
-    variable: str
-    type: DataType
-    default: str | None
 
 
 class Assembly:
@@ -89,6 +51,8 @@ class Assembly:
         self.units = link(list(libraries))
         self.constants = Constants(self)
         self.freedom = Freedom()
+        self.sharing = Sharing(self)
+        self.readers = ChoiceReaders(self)
         self.prelude: list[str] = []
         self.functions: list[str] = []
         self.definitions: dict[tuple[Unit, str], Definition] = {}
@@ -100,11 +64,7 @@ class Assembly:
         self._variants: dict[tuple[int, tuple[DataType, ...], tuple[bool, ...]], Variant] = {}
         self._named: dict[str, Term] = {}
         self._keys: dict[int, Any] = {}
-        self._kept: list[elm.Element] = []
-        self._indexes: dict[tuple[Any, ...], str] = {}
         self._twins: dict[tuple[Any, ...], Definition] = {}
-        self._lifted: dict[tuple[Unit, Any], Definition] = {}
-        self._readers: dict[tuple[Any, ...], tuple[str, DataType] | None] = {}
         self._function_count = 0
 
     # ------------------------------------------------------------------ libraries
@@ -157,108 +117,19 @@ class Assembly:
             self.definitions[unit, name] = twin
             return twin
         self._open.append((unit, name))
-        slot = self._slot()
-        function = f"d{slot}_{_identifier(name)}"
+        slot = self.slot()
+        function = f"d{slot}_{identifier(name)}"
         emitter = Emitter(self, unit, where)
-        term = self._settled(emitter.expr(source.expression), self.shapes.declared(source))
+        term = self.settled(emitter.expr(source.expression), self.shapes.declared(source))
         emitter.w.emit(f"s[{slot}] = v = {term.text}")
         emitter.w.emit("return v")
         self._open.pop()
-        self._function(f"def {function}(s):", f"{unit.name}.{name}", emitter)
+        self.function_text(f"def {function}(s):", f"{unit.name}.{name}", emitter)
         found = Definition(function, slot, term.type, term.nullable, term.two_valued, term.solid)
         self.definitions[unit, name] = self._twins[same] = found
         return found
 
-    def lifted(self, unit: Unit, node: elm.Expression, where: str) -> Term | None:
-        """A closed expression as a definition of its own, shared by all places that say the same."""
-        key = (unit, self.key(node))
-        found = self._lifted.get(key)
-        if found is None:
-            slot = self._slot()
-            emitter = Emitter(self, unit, where)
-            term = emitter.expr(node)
-            if term.atomic and not term.text.startswith(("v", "r", "x", "t", "b", "q")):
-                return term
-            function = f"h{slot}"
-            emitter.w.emit(f"s[{slot}] = v = {term.text}")
-            emitter.w.emit("return v")
-            self._function(f"def {function}(s):", f"part of {where}", emitter)
-            found = Definition(function, slot, term.type, term.nullable, term.two_valued, term.solid)
-            self._lifted[key] = found
-        slot = found.slot
-        return Term(
-            f"(e{slot} if (e{slot} := s[{slot}]) is not U else {found.function}(s))",
-            found.type,
-            nullable=found.nullable,
-            two_valued=found.two_valued,
-            solid=found.solid,
-        )
-
-    def kept(self, node: E) -> E:
-        """A node made by the compiler, kept alive so that tables keyed by identity stay right."""
-        self._kept.append(node)
-        return node
-
-    def equality_table(
-        self, unit: Unit, listed: elm.Expression, alias: str, key: elm.Expression, where: str
-    ) -> str:
-        """Text of a table of a closed list's rows by the value of an expression on the row."""
-        return self._index(
-            unit,
-            listed,
-            alias,
-            key,
-            where,
-            "{}",
-            lambda row, value: (
-                f"k = {value}",
-                "if k is not None:",
-                f"    i.setdefault(k, []).append({row})",
-            ),
-        )
-
-    def time_index(
-        self, unit: Unit, listed: elm.Expression, alias: str, key: elm.Expression, where: str
-    ) -> str:
-        """Text of a :class:`TimeIndex` of a closed list's rows by a time on the row."""
-        return self._index(
-            unit, listed, alias, key, where, "[]", lambda row, value: (f"i.append(({row}, {value}))",)
-        )
-
-    def _index(
-        self,
-        unit: Unit,
-        listed: elm.Expression,
-        alias: str,
-        key: elm.Expression,
-        where: str,
-        empty: str,
-        enter: Callable[[str, str], tuple[str, ...]],
-    ) -> str:
-        identity = (unit, self.key(listed), alias, self.key(key), empty)
-        found = self._indexes.get(identity)
-        if found is None:
-            slot = self._slot()
-            emitter = Emitter(self, unit, where)
-            rows = emitter.expr(listed)
-            element = rows.type.element if isinstance(rows.type, ListType) else ANY
-            emitter.w.emit(f"i = {empty}")
-            emitter.names.aliases[alias] = Term("row", element, atomic=True, nullable=not rows.solid)
-            text = f"({rows.text} or ())" if rows.nullable else rows.text
-            with emitter.w.block(f"for row in {text}"), emitter.looping():
-                value = emitter.expr(key)
-                for line in enter("row", value.text):
-                    emitter.w.emit(line)
-            if empty == "[]":
-                emitter.w.emit("i = TimeIndex(i)")
-            emitter.w.emit(f"s[{slot}] = i")
-            emitter.w.emit("return i")
-            self._function(f"def i{slot}(s):", f"index for {where}", emitter)
-            found = f"(e{slot} if (e{slot} := s[{slot}]) is not U else i{slot}(s))"
-            self._indexes[identity] = found
-        return found
-
-    def _settled(self, term: Term, declared: DataType | None) -> Term:
+    def settled(self, term: Term, declared: DataType | None) -> Term:
         """A body under its own type, or the declared one where its own says nothing."""
         if declared is None or declared == term.type:
             return term
@@ -266,11 +137,18 @@ class Assembly:
             return self.shapes.coerce(term, declared)
         return term
 
-    def _slot(self) -> int:
+    def next_number(self) -> int:
+        """A number for the name of a function."""
+        self._function_count += 1
+        return self._function_count
+
+    def slot(self) -> int:
+        """A new slot."""
         self.slots += 1
         return self.slots - 1
 
-    def _function(self, header: str, comment: str, emitter: Emitter) -> None:
+    def function_text(self, header: str, comment: str, emitter: Emitter) -> None:
+        """Add a function to the program: its ``def`` line, a comment above it, the body written so far."""
         self.functions.append(f"# {comment}\n{header}\n{emitter.w.text()}")
 
     # ------------------------------------------------------------------ functions
@@ -283,7 +161,7 @@ class Assembly:
         source = self.overload(unit, node, arguments, em)
         kinds: list[DataType] = []
         for operand, argument in zip(source.operand, arguments, strict=True):
-            declared = self._operand_type(operand)
+            declared = self.operand_type(operand)
             narrower = self.shapes.is_open(declared) and not self.shapes.is_open(argument.type)
             kinds.append(argument.type if narrower and not _vague(argument.type) else declared)
         solid = tuple(a.solid for a in arguments)
@@ -303,20 +181,19 @@ class Assembly:
         if found is not None:
             return found
         where = f"library {unit.label}, function '{source.name}'"
-        self._function_count += 1
-        name = f"f{self._function_count}_{_identifier(source.name)}"
+        name = f"f{self.next_number()}_{identifier(source.name)}"
         declared = self.shapes.declared(source)
         variant = Variant(name, kinds, declared or ANY)
         self._variants[id(source), kinds, solid] = variant
         names = Names()
         arguments = []
         for number, (operand, kind) in enumerate(zip(source.operand, kinds, strict=True)):
-            argument = f"a{number}_{_identifier(operand.name)}"
+            argument = f"a{number}_{identifier(operand.name)}"
             arguments.append(argument)
             names.operands[operand.name] = Term(argument, kind, atomic=True, solid=solid[number])
         emitter = Emitter(self, unit, where, names)
         emitter.repeated = 1
-        remembered = self._remembering(unit, source, kinds, arguments)
+        remembered = self.sharing.remembering(unit, source, kinds, arguments)
         if remembered is not None:
             memo, found_key, kept = remembered
             emitter.w.emit(f"m = s[{memo}]")
@@ -329,7 +206,7 @@ class Assembly:
         if source.expression is None or source.external:
             emitter.w.emit(f"raise external_function({unit.label!r}, {source.name!r})")
         else:
-            term = self._settled(emitter.expr(source.expression), declared)
+            term = self.settled(emitter.expr(source.expression), declared)
             if remembered is not None:
                 emitter.w.emit(f"v = {term.text}")
                 emitter.w.emit(f"m[k] = (v, {kept})")
@@ -339,30 +216,8 @@ class Assembly:
             variant.type, variant.nullable, variant.solid = term.type, term.nullable, term.solid
         header = f"def {name}({', '.join(['s', *arguments])}):"
         listed = ", ".join(map(str, kinds))
-        self._function(header, f"{unit.name}.{source.name}({listed})", emitter)
+        self.function_text(header, f"{unit.name}.{source.name}({listed})", emitter)
         return variant
-
-    def _remembering(
-        self, unit: Unit, source: elm.FunctionDef, kinds: tuple[DataType, ...], arguments: list[str]
-    ) -> tuple[int, str, str] | None:
-        """How a function that looks around the record remembers its results for a patient.
-
-        Only where every operand is a part of the record or a string; the memo holds on to its operands, so
-        that an identity cannot be taken over by another object. Gives the slot, the key and what to hold on
-        to."""
-        costly = len(arguments) == 1 and self.freedom.size(source) > COSTLY
-        if not arguments or not (costly or self.freedom.heavy(unit, source)):
-            return None
-        keys = []
-        for kind, argument in zip(kinds, arguments, strict=True):
-            if self.shapes.is_fhir(kind) and self.shapes.primitive(kind) is None:
-                keys.append(f"id({argument})")
-            elif kind in (STRING, VALUESET) or self.shapes.primitive(kind) == STRING:
-                keys.append(argument)
-            else:
-                return None
-        key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
-        return self._slot(), key, ", ".join(arguments)
 
     def overload(
         self, unit: Unit, node: elm.FunctionRef, arguments: list[Term], em: Emitter
@@ -378,12 +233,12 @@ class Assembly:
         if node.signature:
             wanted = [self.shapes.of_specifier(s) for s in node.signature]
             for candidate in candidates:
-                if [self._operand_type(o) for o in candidate.operand] == wanted:
+                if [self.operand_type(o) for o in candidate.operand] == wanted:
                     return candidate
         scored = []
         for order, candidate in enumerate(candidates):
             costs = [
-                self._cost(a.type, self._operand_type(o))
+                self._cost(a.type, self.operand_type(o))
                 for a, o in zip(arguments, candidate.operand, strict=True)
             ]
             if None not in costs:
@@ -410,110 +265,13 @@ class Assembly:
             return self._cost(given.point, wanted.point)
         return None
 
-    def _operand_type(self, operand: elm.OperandDef) -> DataType:
+    def operand_type(self, operand: elm.OperandDef) -> DataType:
+        """The declared type of an operand."""
         if operand.operand_type_specifier is not None:
             return self.shapes.of_specifier(operand.operand_type_specifier)
         if operand.operand_type is not None:
             return self.shapes.named(operand.operand_type)
         return ANY
-
-    def choice_reader(
-        self, unit: Unit, node: elm.FunctionRef, forms: tuple[tuple[str, NamedType], ...], em: Emitter
-    ) -> tuple[str, DataType] | None:
-        """A function that reads a choice element: each form it may have, converted by ``ToValue``."""
-        key = (unit, forms)
-        if key in self._readers:
-            return self._readers[key]
-        self._readers[key] = self._reader(unit, node, forms, f"{unit.name}.ToValue", None, em)
-        return self._readers[key]
-
-    def derived_reader(
-        self,
-        unit: Unit,
-        node: elm.FunctionRef,
-        forms: tuple[tuple[str, NamedType], ...],
-        inner: Any,
-        em: Emitter,
-    ) -> tuple[str, DataType] | None:
-        """A function of a choice element's value, read and computed once for each place of the record.
-
-        ``inner`` are the unit and call of ``ToValue`` that reads the element.
-        """
-        signature = tuple(self.shapes.of_specifier(t) for t in node.signature)
-        key = (unit, node.name, signature, inner[0], inner[1].name, forms)
-        if key not in self._readers:
-            self._readers[key] = self._reader(unit, node, forms, f"{unit.name}.{node.name}", inner, em)
-        return self._readers[key]
-
-    def _reader(
-        self,
-        unit: Unit,
-        node: elm.FunctionRef,
-        forms: tuple[tuple[str, NamedType], ...],
-        title: str,
-        inner: Any,
-        em: Emitter,
-    ) -> tuple[str, DataType] | None:
-        bodies = []
-        kind: DataType = ANY
-        for name, form in forms:
-            body = Emitter(self, unit, f"{title} of {_stem(forms)}[x]")
-            with body.w.block("if x is not None"):
-                pass
-            body.w.drop_pass()
-            value = Term("x", form, atomic=True, nullable=False)
-            with body.w.captured() as lines:
-                if inner is None:
-                    term = self._applied(body, unit, node, value)
-                else:
-                    read = body.w.atom(self._applied(body, inner[0], inner[1], value))
-                    term = self._applied(body, unit, node, read)
-            if term.text == "None":
-                continue
-            bodies.append((name, body, lines, term))
-            kind = self.shapes.unify(kind, term.type)
-        if not bodies:
-            return None
-        self._function_count += 1
-        function = f"c{self._function_count}_{_identifier(node.name if inner else '')}{_stem(forms)}"
-        text = [f"# {title} of {_stem(forms)}[x]", f"def {function}(s, r):"]
-        keep = "return "
-        if inner is not None:
-            memo = self._slot()
-            text += [f"    m = s[{memo}]", "    if m is U:", f"        m = s[{memo}] = {{}}"]
-            text += [
-                "    known = m.get(id(r))",
-                "    if known is not None:",
-                "        return known[0]",
-                "    v = None",
-            ]
-            keep = "v = "
-        for number, (name, body, lines, term) in enumerate(bodies):
-            text.append(
-                f"    x = r.get({name!r})"
-                + ("" if inner is None or number == 0 else " if x is None else None")
-            )
-            body.w.replay(lines)
-            body.w.emit_inside(f"{keep}{self.shapes.coerce(term, kind).text}")
-            text.append(body.w.text())
-        text.append("    return None" if inner is None else "    m[id(r)] = (v, r)\n    return v")
-        self.functions.append("\n".join(text))
-        return function, kind
-
-    def _applied(self, em: Emitter, unit: Unit, node: elm.FunctionRef, value: Term) -> Term:
-        """The body of a function of one operand, written in place for this value."""
-        source = self.overload(unit, node, [value], em)
-        if source.expression is None:
-            return Term("None", atomic=True)
-        outer, em.unit = em.unit, unit
-        operand = source.operand[0]
-        declared = self._operand_type(operand)
-        if not (self.shapes.is_open(declared) and not self.shapes.is_open(value.type)):
-            value = self.shapes.coerce(value, declared)
-        with em.scope(Names(operands={operand.name: value})):
-            term = self._settled(em.expr(source.expression), self.shapes.declared(source))
-        em.unit = outer
-        return term
 
     # ------------------------------------------------------------ constants, sets
 
@@ -587,7 +345,7 @@ class Assembly:
         """The slot and function of a retrieve, shared by all that ask the same."""
         slot = self.retrievals.get(retrieval)
         if slot is None:
-            slot = self.retrievals[retrieval] = self._slot()
+            slot = self.retrievals[retrieval] = self.slot()
         return slot, f"R{slot}"
 
     def value_set_identity(self, unit: Unit, node: elm.ValueSetRef) -> tuple[str, str | None]:
@@ -678,12 +436,3 @@ def _vague(kind: DataType) -> bool:
     if isinstance(kind, ListType):
         return _vague(kind.element)
     return isinstance(kind, IntervalType) and _vague(kind.point)
-
-
-def _identifier(name: str) -> str:
-    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:60]
-
-
-def _stem(forms: tuple[tuple[str, NamedType], ...]) -> str:
-    name, kind = forms[0]
-    return name[: len(name) - len(kind.name)] or name

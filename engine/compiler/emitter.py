@@ -132,7 +132,7 @@ class Emitter:
         if constant is not None:
             return constant
         if self.repeated and isinstance(node, LIFTED) and self.assembly.freedom.closed(node):
-            lifted = self.assembly.lifted(self.unit, node, self.where)
+            lifted = self.assembly.sharing.lifted(self.unit, node, self.where)
             if lifted is not None:
                 return lifted
         return rule(self, node)

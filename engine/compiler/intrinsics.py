@@ -100,7 +100,7 @@ def _period_reader(em: Emitter, unit: Unit, node: elm.FunctionRef) -> str | None
 
 def _choice_value(em: Emitter, unit: Unit, node: elm.FunctionRef, element: ChoiceElement) -> Term:
     """``ToValue`` of a choice element: one function that probes each form and converts the one it finds."""
-    made = em.assembly.choice_reader(unit, node, element.forms, em)
+    made = em.assembly.readers.choice(unit, node, element.forms, em)
     if made is None:
         return NULL.typed(ANY)
     function, kind = made

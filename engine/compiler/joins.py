@@ -116,7 +116,7 @@ def inner_rows(
             rest.append(condition)
     listed = source
     if alone:
-        listed = em.assembly.kept(
+        listed = em.assembly.sharing.kept(
             elm.Query(source=(elm.AliasedQuerySource(alias=alias, expression=source),), where=all_of(alone))
         )
     rows = _closed_list(em, listed)
@@ -130,7 +130,7 @@ def inner_rows(
             return Access(found, element, others + rest)
     timed = _timed(em, alias, joint, element)
     if timed is not None:
-        index = em.assembly.time_index(em.unit, listed, alias, timed.key, em.where)
+        index = em.assembly.sharing.time_index(em.unit, listed, alias, timed.key, em.where)
         windows = []
         for kind, outer, precision in timed.windows:
             value = em.expr(outer)
@@ -156,7 +156,7 @@ def all_of(conditions: Sequence[elm.Expression]) -> elm.Expression:
 
 def _closed_list(em: Emitter, node: elm.Expression) -> Term | None:
     if isinstance(node, elm.Query | elm.FunctionRef):
-        return em.assembly.lifted(em.unit, node, em.where)
+        return em.assembly.sharing.lifted(em.unit, node, em.where)
     return em.expr(node)
 
 
@@ -195,7 +195,7 @@ def _equality(
         wanted = em.expr(outer).type
     if wanted not in (STRING, INTEGER) or _type_on_row(em, alias, key, element) != wanted:
         return None
-    table = em.assembly.equality_table(em.unit, listed, alias, key, em.where)
+    table = em.assembly.sharing.equality_table(em.unit, listed, alias, key, em.where)
     return f"{table}.get({em.expr(outer).text}, ())"
 
 

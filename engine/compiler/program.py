@@ -223,7 +223,7 @@ def compile_program(
             for overload in unit.functions(function):
                 if overload.expression is None:
                     continue
-                kinds = tuple(assembly._operand_type(o) for o in overload.operand)
+                kinds = tuple(assembly.operand_type(o) for o in overload.operand)
                 variant = assembly.variant(unit, overload, kinds)
                 functions.setdefault((unit.name, unit.version, function, len(kinds)), variant.function)
     return _program(assembly, functions)

@@ -42,13 +42,13 @@ def by_code(em: Emitter, node: elm.Query) -> elm.Expression | None:
         retrieve = replace(source, code_property=path, code_comparator=comparator, codes=codes)
         rest = [p for p in parts if p is not part]
         if not rest and not (node.let or node.relationship or node.return_ or node.sort or node.aggregate):
-            return em.assembly.kept(retrieve)
+            return em.assembly.sharing.kept(retrieve)
         narrowed = replace(
             node,
-            source=(elm.AliasedQuerySource(alias=alias, expression=em.assembly.kept(retrieve)),),
+            source=(elm.AliasedQuerySource(alias=alias, expression=em.assembly.sharing.kept(retrieve)),),
             where=all_of(rest) if rest else None,
         )
-        return em.assembly.kept(narrowed)
+        return em.assembly.sharing.kept(narrowed)
     return None
 
 

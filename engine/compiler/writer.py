@@ -8,6 +8,7 @@ are assigned once a pass, so equal text means equal value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,11 @@ class Term:
 
 
 NULL = Term("None", ANY, atomic=True, folded=None)
+
+
+def identifier(name: str) -> str:
+    """A CQL name as part of a Python name."""
+    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:60]
 
 
 @dataclass

@@ -51,7 +51,7 @@ def _of_choice_element(em: Emitter, unit: Unit, node: elm.FunctionRef, arguments
     if em.assembly.freedom.heavy_call(unit, node):
         return None
     owner = em.assembly.unit_named(em.unit, operand.library_name, operand)
-    made = em.assembly.derived_reader(unit, node, origin.element.forms, (owner, operand), em)
+    made = em.assembly.readers.derived(unit, node, origin.element.forms, (owner, operand), em)
     if made is None:
         return None
     function, kind = made
