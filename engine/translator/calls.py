@@ -14,7 +14,7 @@ from measurewise.engine.models.types import ANY, INTEGER, DataType, ListType
 from measurewise.engine.translator.context import Context, Typed
 from measurewise.engine.translator.conversions import Conversion
 from measurewise.engine.translator.data_types import canonical
-from measurewise.engine.translator.diagnostics import suggestion
+from measurewise.engine.translator.diagnostics import Abandoned, suggestion
 from measurewise.engine.translator.fhirpath import fhirpath_function
 from measurewise.engine.translator.members import element_of
 from measurewise.engine.translator.operators import operator_names
@@ -103,6 +103,8 @@ def method_call(c: Context, node: tree.MethodCall) -> Typed:
     if found is not None:
         return found
     candidates = _fluent_candidates(c, name)
+    if not candidates and c.own.lacks_library():
+        raise Abandoned
     if not candidates:
         known = [
             f
@@ -218,7 +220,13 @@ def _no_overload(
     given = ", ".join(c.show(o.type) for o in operands)
     offered = " or ".join(f"({', '.join(map(c.show, f.operands))})" for f in overloads[:6])
     where = "" if library is None else f" of library {library}"
-    return c.fail(at, f'"{name}"{where} cannot be called with ({given}).', f"It takes {offered}.")
+    mend = f"It takes {offered}."
+    if len(overloads) == 1 and len(overloads[0].operands) == len(operands):
+        wanted = zip(operands, overloads[0].operands, strict=True)
+        unfit = [(o.type, kind) for o, kind in wanted if c.conversions.find(o.type, kind) is None]
+        hint = c.conversion_hint(*unfit[0]) if len(unfit) == 1 else ""
+        mend = f"{mend} {hint}".strip()
+    return c.fail(at, f'"{name}"{where} cannot be called with ({given}).', mend)
 
 
 # --- System functions ---------------------------------------------------------------------------------------
@@ -279,17 +287,17 @@ def _age(c: Context, node: tree.Node, name: str, match: re.Match[str], operands:
 
 def _birth_date(c: Context, node: tree.Node, name: str) -> Typed:
     for model in c.usings.values():
-        path = model.patient_birth_date_property
-        if path is None:
-            continue
-        definition = c.own.definition(model.patient_class_name or "Patient", node)
-        if definition is None or definition.context == "Unfiltered" or c.context_name == "Unfiltered":
-            continue
-        patient = Typed(elm.ExpressionRef(name=definition.name), definition.type)
-        c.mark(patient.node, node, definition.type)
-        for step in path.split("."):
-            patient = element_of(c, patient, step, node)
-        return patient
+        for context in model.contexts.values():
+            path = context.birth_date_element
+            if path is None or c.context_name != context.name:
+                continue
+            patient = Typed(elm.ExpressionRef(name=context.name), context.type)
+            c.mark(patient.node, node, context.type)
+            if "." not in path:
+                return element_of(c, patient, path, node)
+            kind = model.element_type(context.type, path)
+            if kind is not None:
+                return Typed(elm.Property(path=path, source=patient.node), canonical(kind))
     raise c.fail(
         node,
         f"{name} needs a patient.",

@@ -27,6 +27,7 @@ from measurewise.engine.translator.operators import (
 from measurewise.engine.translator.options import SignatureLevel, TranslatorOptions
 from measurewise.engine.translator.overloads import resolve_operator
 from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
+from measurewise.engine.translator.wording import nearest, operand_nodes, shown_operand, spelled
 
 _POINT_OR_INTERVAL = frozenset({"Before", "After", "SameOrBefore", "SameOrAfter", "SameAs"})
 """Operators of points and of intervals: where one operand is a point, it stands for the interval of it."""
@@ -80,6 +81,10 @@ class Definitions(Protocol):
         """All names that the library defines."""
         ...
 
+    def lacks_library(self) -> bool:
+        """Whether an included library could not be used, so that names may be missing because of it."""
+        ...
+
 
 class Context:
     """The surroundings of the expression that is being translated."""
@@ -102,9 +107,7 @@ class Context:
         self.own = definitions
         self.diagnostics = Diagnostics(syntax)
         self.types = Types(models)
-        self.conversions = Conversions(
-            self.types, models.values(), options, self._helper, self._helper_overloaded
-        )
+        self.conversions = Conversions(self.types, models, options, self._helper, self._helper_overloaded)
         self.context_name = "Unfiltered"
         self.scopes: list[Scope] = []
         self._dispatch = dispatch
@@ -203,7 +206,10 @@ class Context:
             if any(isinstance(o.type, IntervalType) for o in operands) and promoted != tuple(operands):
                 return self.call(operator, promoted, at, **attributes)
         if not matches:
-            raise self.fail(at, self._no_overload(operator, given), self._offered(operator, given))
+            plain = [self._of_system(o) for o in operands]
+            if [o.type for o in plain] != list(given):
+                return self.call(operator, plain, at, **attributes)
+            raise self.fail(at, self._no_overload(operator, given, at), self._offered(operator, given))
         match = matches[0]
         nodes = [
             o.node if way.apply is None else way.apply(o.node)
@@ -216,6 +222,14 @@ class Context:
         elif level is SignatureLevel.DIFFERING and match.operands != given:
             signature = tuple(self.types.specifier(kind) for kind in match.operands)
         return Typed(build(operator, nodes, signature, **attributes), match.result)
+
+    def _of_system(self, value: Typed) -> Typed:
+        """A value of a model's class as the type of System that it converts to."""
+        for target in self.conversions.targets(value.type):
+            node = self.conversions.convert(value.node, value.type, target)
+            if node is not None:
+                return Typed(node, target)
+        return value
 
     def _as_interval(self, value: Typed) -> Typed:
         """A point as the interval of that point alone, unknown where the point is."""
@@ -232,18 +246,25 @@ class Context:
         )
         return Typed(node, kind)
 
-    def _no_overload(self, operator: str, given: Sequence[DataType]) -> str:
-        shown = ", ".join(map(self.show, given))
-        if arities(operator) and len(given) not in arities(operator):
-            counts = " or ".join(map(str, arities(operator)))
-            return f"{operator} takes {counts} operands, not {len(given)}."
-        return f"{operator} cannot be applied to ({shown})."
+    def _no_overload(self, operator: str, given: Sequence[DataType], at: tree.Node) -> str:
+        name = spelled(operator, at)
+        counts = arities(operator)
+        if counts and len(given) not in counts:
+            takes = " or ".join(map(str, counts))
+            return f"{name} takes {takes} operand{'' if takes == '1' else 's'}, not {len(given)}."
+        nodes = operand_nodes(at, len(given))
+        if not nodes:
+            return f"{name} cannot be applied to ({', '.join(map(self.show, given))})."
+        shown = [shown_operand(self.syntax, self.show(kind), n) for kind, n in zip(given, nodes, strict=True)]
+        return f"{name} cannot be applied to {' and '.join(shown)}."
 
     def _offered(self, operator: str, given: Sequence[DataType]) -> str:
-        offered = []
-        for signature in overloads(operator, len(given))[:8]:
-            text = ", ".join(self.show(o).replace("System.", "") for o in signature.operands)
-            offered.append(f"({text})")
+        if operator in ("Equal", "Equivalent"):
+            return "Both sides must be of one type."
+        offered = [
+            f"({', '.join(self.show(o) for o in signature.operands)})"
+            for signature in nearest(overloads(operator, len(given)), given)
+        ]
         return f"It takes {' or '.join(offered)}." if offered else ""
 
     def convert(self, value: Typed, target: DataType, at: tree.Node, what: str) -> elm.Expression:
@@ -263,7 +284,7 @@ class Context:
             return "Take one element with 'singleton from', First() or Last()."
         if isinstance(target, ListType) and self.conversions.find(source, target.element) is not None:
             return "Put it in braces to make a list of it."
-        if isinstance(target, NamedType) and target.model == "System":
+        if isinstance(target, NamedType) and target.model == "System" and target.name != "Boolean":
             operator = f"To{target.name}"
             if resolve_operator(self.conversions, overloads(operator, 1), (source,)):
                 return f"Convert it with {operator}()."
@@ -295,6 +316,22 @@ class Context:
     def as_common(self, value: Typed, target: DataType, at: tree.Node) -> elm.Expression:
         """A value as the common type found for it."""
         return self.convert(value, target, at, "This")
+
+    def terminology(self, node: tree.Expression, what: str) -> Typed:
+        """What is retrieved or tested by; an unknown name is told together with the library that asks."""
+        if isinstance(node, tree.Identifier) and node.name not in self.names_in_scope():
+            symbols = self.own.symbols
+            # A definition whose own declaration has an error is not reported again.
+            self.own.definition(node.name, node)
+            known = [
+                d.name for d in symbols.definitions.values() if d.kind in ("valueset", "code", "concept")
+            ]
+            raise self.fail(
+                node,
+                f'Library {symbols} asks for the {what} "{node.name}", which it does not define.',
+                suggestion(node.name, known),
+            )
+        return self.expression(node)
 
     def unknown_name(self, name: str, at: tree.Node, what: str = "name") -> Abandoned:
         """The error for a name that nothing in scope has."""

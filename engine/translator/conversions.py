@@ -6,7 +6,7 @@ the better an overload fits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from measurewise.engine import elm
@@ -74,13 +74,13 @@ class Conversions:
     def __init__(
         self,
         types: Types,
-        models: Iterable[Model],
+        models: Mapping[str, Model],
         options: TranslatorOptions,
         helpers: Callable[[str], str | None],
         is_overloaded: Callable[[str, str], bool],
     ) -> None:
         self._types = types
-        self._models = tuple(models)
+        self._models = models
         self._options = options
         self._helpers = helpers
         self._is_overloaded = is_overloaded
@@ -98,6 +98,18 @@ class Conversions:
             self._known[key] = None
             self._known[key] = self._find(source, target)
         return self._known[key]
+
+    def targets(self, source: DataType) -> list[DataType]:
+        """The types of System that a value of a model's class converts to implicitly."""
+        if not isinstance(source, NamedType) or source.model == "System":
+            return []
+        found: list[DataType] = []
+        for model in self._models.values():
+            for conversion in model.conversions_from(source):
+                target = canonical(conversion.target)
+                if target not in found and self._helpers(conversion.function.rpartition(".")[0]) is not None:
+                    found.append(target)
+        return found
 
     def convert(self, node: elm.Expression, source: DataType, target: DataType) -> elm.Expression | None:
         """The node as a value of another type, or None where there is no conversion."""
@@ -227,7 +239,7 @@ class Conversions:
     def _model(self, source: DataType, target: DataType) -> Conversion | None:
         if isinstance(source, ChoiceType) or source.__class__ is not NamedType:
             return None
-        for model in self._models:
+        for model in self._models.values():
             for conversion in model.conversions_from(source):
                 if canonical(conversion.target) != target:
                     continue
@@ -236,7 +248,7 @@ class Conversions:
                 if local is None:
                     continue
                 return Conversion(COMPLEX, self._call(library, local, function, conversion.source))
-        for model in self._models:
+        for model in self._models.values():
             for conversion in model.conversions_from(source):
                 second = _SIMPLE.get((conversion.target, target))
                 library, _, function = conversion.function.rpartition(".")

@@ -54,6 +54,7 @@ class Declarations:
         self.parts: dict[str, list[Any]] = {}
         self.declared: set[str] = set()
         self.unusable: set[str] = set()
+        self.incomplete = False
         self.implicit: list[elm.ExpressionDef] = []
         self._includes = includes
         self._model_infos = model_infos
@@ -66,6 +67,10 @@ class Declarations:
             tree.ConceptDefinition: self._concept,
             tree.ParameterDefinition: self._parameter,
         }
+
+    def lacks_library(self) -> bool:
+        """Whether an included library could not be used."""
+        return self.incomplete
 
     def declare(self, definition: tree.Definition) -> None:
         """Take in a declaration; statements are passed over."""
@@ -136,6 +141,7 @@ class Declarations:
             included = self._includes(name, node.version, namespace)
         except ContentError as error:
             self.unusable.add(local.name)
+            self.incomplete = True
             raise self.c.fail(node, error.what, error.mend) from None
         self._claim(local)
         for model_name, model in included.models.items():

@@ -101,6 +101,7 @@ class _Library(Declarations):
         self.ledger = Ledger.beginning(syntax, options)
         self.before = before if before is not None and before.same_ground(self.ledger) else None
         self.reused = 0
+        self.path: list[str] = []
 
     # --- the whole ------------------------------------------------------------------------------------------
 
@@ -199,14 +200,12 @@ class _Library(Declarations):
         node = pending.node
         name = node.name.name
         if pending.busy:
-            what = "The function" if isinstance(node, tree.FunctionDefinition) else "The definition"
-            raise self.c.fail(
-                at, f'{what} "{name}" refers to itself.', "CQL has no recursion; use an aggregate clause."
-            )
+            raise self._circle(name, at)
         remembered = self._recall(pending)
         if remembered:
             return
         pending.busy = True
+        self.path.append(name)
         errors = len(self.c.diagnostics.errors)
         try:
             with self.ledger.watching(node), self.c.fresh(pending.context):
@@ -222,12 +221,18 @@ class _Library(Declarations):
             pending.failed = True
             self.unusable.add(name)
         finally:
+            self.path.pop()
             pending.busy = False
             pending.done = True
         if not pending.failed and pending.elm is not None and len(self.c.diagnostics.errors) == errors:
             if self.c.options.annotations:
                 annotate(self.c, pending.elm, node)
             self.ledger.remember(self.syntax, node, pending.context, pending.elm, pending.kind)
+
+    def _circle(self, name: str, at: tree.Node) -> Abandoned:
+        path = self.path[self.path.index(name) :] if name in self.path else [name]
+        shown = " -> ".join(f'"{step}"' for step in [*path, name])
+        return self.c.fail(at, f'"{name}" refers to itself: {shown}.', "CQL has no recursion.")
 
     def _recall(self, pending: _Pending) -> bool:
         if self.before is None:
@@ -376,11 +381,7 @@ class _Library(Declarations):
             if symbol is not None and symbol.operands == function.operands:
                 node = pending.node
                 if isinstance(node, tree.FunctionDefinition) and node.returns is not None and pending.busy:
-                    raise self.c.fail(
-                        at,
-                        f'The function "{function.name}" refers to itself.',
-                        "CQL has no recursion; use an aggregate clause.",
-                    )
+                    raise self._circle(function.name, at)
                 self._translate(pending, at)
                 if pending.failed:
                     raise Abandoned

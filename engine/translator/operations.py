@@ -206,7 +206,9 @@ def between(c: Context, node: tree.Between) -> Typed:
 
 def membership(c: Context, node: tree.Membership) -> Typed:
     """``in`` and ``contains``, of intervals, lists, value sets and code systems."""
-    left, right = c.expression(node.left), c.expression(node.right)
+    left = c.expression(node.left)
+    coded = left.type in (CODE, CONCEPT, ListType(CODE), ListType(CONCEPT))
+    right = c.terminology(node.right, "value set") if coded else c.expression(node.right)
     if node.operator == "in":
         return is_in(c, node, left, right, node.precision)
     if left.type == VALUESET or left.type == CODESYSTEM:

@@ -20,6 +20,7 @@ from measurewise.engine.models.types import (
     NamedType,
 )
 from measurewise.engine.translator.conversions import Conversion, Conversions
+from measurewise.engine.translator.data_types import alternatives
 from measurewise.engine.translator.operators import PARAMETERS, Signature
 
 Overload = TypeVar("Overload")
@@ -57,7 +58,7 @@ def resolve_operator(
     best: list[Match] = []
     for signature in candidates:
         found = False
-        for operands, result, actual in _concrete(signature, given):
+        for operands, result, actual in _concrete(conversions, signature, given):
             # A value of a choice is rather cast to what the other operand is than the other way round.
             if found and isinstance(actual, ChoiceType):
                 break
@@ -95,14 +96,18 @@ def resolve_function(
 
 
 def _concrete(
-    signature: Signature, given: Sequence[DataType]
+    conversions: Conversions, signature: Signature, given: Sequence[DataType]
 ) -> list[tuple[tuple[DataType, ...], DataType, DataType]]:
     if not signature.generic:
         return [(signature.operands, signature.result, ANY)]
     found: list[DataType] = []
     parameter: NamedType | None = None
     for wanted, have in zip(signature.operands, given, strict=True):
-        for name, kind in _bindings(wanted, have):
+        pairs = _bindings(wanted, have)
+        if not isinstance(wanted, NamedType):
+            for member in alternatives(have):
+                pairs += [p for target in conversions.targets(member) for p in _of_member(wanted, target)]
+        for name, kind in pairs:
             parameter = name
             if kind not in found:
                 found.append(kind)
@@ -140,7 +145,7 @@ def _bindings(wanted: DataType, have: DataType) -> list[tuple[NamedType, DataTyp
     if isinstance(wanted, NamedType):
         return [(wanted, have)] if wanted in PARAMETERS else []
     if isinstance(have, ChoiceType):
-        return [pair for member in have.choices for pair in _bindings_of_member(wanted, member)]
+        return [pair for member in have.choices for pair in _of_member(wanted, member)]
     if isinstance(wanted, ListType):
         if isinstance(have, ListType):
             return _bindings(wanted.element, have.element)
@@ -152,7 +157,7 @@ def _bindings(wanted: DataType, have: DataType) -> list[tuple[NamedType, DataTyp
     return []
 
 
-def _bindings_of_member(wanted: DataType, member: DataType) -> list[tuple[NamedType, DataType]]:
+def _of_member(wanted: DataType, member: DataType) -> list[tuple[NamedType, DataType]]:
     same = (isinstance(wanted, ListType) and isinstance(member, ListType)) or (
         isinstance(wanted, IntervalType) and isinstance(member, IntervalType)
     )

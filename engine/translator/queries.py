@@ -32,6 +32,8 @@ def query(c: Context, node: tree.Query) -> Typed:
         row = value.type.element if isinstance(value.type, ListType) else value.type
         many = many or isinstance(value.type, ListType)
         _introduce(c, scope, source.alias)
+        if source.alias.name in kinds:
+            raise _taken(c, source.alias)
         kinds[source.alias.name] = row
         aliased = elm.AliasedQuerySource(alias=source.alias.name, expression=value.node)
         c.mark(aliased, source, value.type)
@@ -75,7 +77,11 @@ def _introduce(c: Context, scope: QueryScope, name: tree.Identifier) -> None:
             isinstance(outer, QueryScope) and (name.name in outer.aliases or name.name in outer.lets)
         )
     if taken:
-        raise c.fail(name, f'The name "{name.name}" is taken in this query.', "Choose another alias.")
+        raise _taken(c, name)
+
+
+def _taken(c: Context, name: tree.Identifier) -> Exception:
+    return c.fail(name, f'The name "{name.name}" is taken in this query.', "Choose another alias.")
 
 
 def _let(c: Context, scope: QueryScope, item: tree.LetItem) -> elm.LetClause:

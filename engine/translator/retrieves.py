@@ -46,7 +46,7 @@ def retrieve(c: Context, node: tree.Retrieve) -> Typed:
         plain = elm.Retrieve(data_type=data_type, template_id=info.identifier, context=context)
         return Typed(plain, ListType(kind))
     path = _code_path(c, node, info)
-    codes = c.expression(node.terminology)
+    codes = c.terminology(node.terminology, "value set")
     path_type = canonical(model.element_type(kind, path) or CODE)
     comparator = node.comparator or _comparator(codes.type)
 

@@ -288,6 +288,9 @@ def _code(c: Context, node: tree.CodeSelector) -> elm.Code:
 
 def code_system(c: Context, name: tree.QualifiedIdentifier) -> elm.CodeSystemRef:
     """The reference to a code system of this library or of an included one."""
+    if len(name.parts) == 1 and c.own.definition(name.parts[0].name, name) is None:
+        systems = [d.name for d in c.own.symbols.definitions.values() if d.kind == "codesystem"]
+        raise c.fail(name, f'There is no code system "{name}".', suggestion(str(name), systems))
     value = terminology(c, name)
     if not isinstance(value.node, elm.CodeSystemRef) or value.type != CODESYSTEM:
         raise c.fail(name, f'"{name}" is no code system.', "Declare it with: codesystem \"Name\": 'uri'")

@@ -102,7 +102,7 @@ def _before_or_after(
     if isinstance(right.type, IntervalType):
         right = _side(c, "Start" if before else "End", right, node.right)
     offset = _marked_quantity(c, phrase.offset.quantity)
-    moved = c.call("Subtract" if before else "Add", (right, offset), node)
+    moved = c.call("Subtract" if before else "Add", (right, offset), node.right)
     qualifier = phrase.offset.qualifier
     if qualifier is None:
         return c.call("SameAs", (left, moved), node, **attributes)
@@ -127,8 +127,8 @@ def _within(c: Context, node: tree.Timing, phrase: tree.WithinPhrase, left: Type
         first, last = _side(c, "Start", right, node.right), _side(c, "End", right, node.right)
     else:
         first = last = right
-    low = c.call("Subtract", (first, distance), node)
-    high = c.call("Add", (last, distance), node)
+    low = c.call("Subtract", (first, distance), node.right)
+    high = c.call("Add", (last, distance), node.right)
     closed = not phrase.properly
     span = _span(c, node, low, high, closed, closed)
     operator = "IncludedIn" if isinstance(left.type, IntervalType) else "In"

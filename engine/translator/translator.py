@@ -100,7 +100,7 @@ class Translator:
             try:
                 translation = self.translate(content, label)
             except CqlSyntaxError as error:
-                raise ContentError(f"Library {label} has a syntax error: {error}.") from None
+                raise ContentError(f"Library {label} has a syntax error: {error}") from None
             if translation.errors:
                 first = translation.errors[0]
                 raise ContentError(

@@ -83,7 +83,11 @@ def convert(c: Context, node: tree.Convert) -> Typed:
             return c.call(operator, (operand,), node)
     conversion = c.conversions.find(operand.type, kind)
     if conversion is None:
-        raise c.fail(node, f"{c.show(operand.type)} cannot be converted to {c.show(kind)}.")
+        raise c.fail(
+            node,
+            f"{c.show(operand.type)} cannot be converted to {c.show(kind)}.",
+            c.conversion_hint(operand.type, kind),
+        )
     return Typed(operand.node if conversion.apply is None else conversion.apply(operand.node), kind)
 
 

@@ -100,6 +100,9 @@ def normal(node: Any) -> Any:
     if kept.get("type") == "Case":
         # A choice of the same type twice, as instant and dateTime give, makes the same branch twice.
         kept["caseItem"] = [x for n, x in enumerate(kept["caseItem"]) if x not in kept["caseItem"][:n]]
+    if kept.get("type") in ("ValueSetRef", "CodeSystemRef"):
+        # Where only a reference may stand its class need not be named.
+        kept.pop("type")
     if kept.get("type") == "TupleTypeSpecifier":
         kept["element"] = sorted(kept.get("element", ()), key=str)
     if kept.get("type") == "Interval":
