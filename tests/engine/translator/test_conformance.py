@@ -70,7 +70,8 @@ def test_a_folder_without_tests_is_an_error(tmp_path: Path):
 
 def test_tests_are_read_with_their_group(tmp_path: Path):
     (tmp_path / "a.xml").write_text(
-        '<tests xmlns="http://hl7.org/fhirpath/tests"><group name="G" version="1.0"><test name="T" version="1.5">'
+        '<tests xmlns="http://hl7.org/fhirpath/tests"><group name="G" version="1.0">'
+        '<test name="T" version="1.5">'
         '<expression invalid="true">1 &lt; 2</expression><output>true</output></test></group></tests>',
         encoding="utf-8",
     )
