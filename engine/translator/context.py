@@ -140,7 +140,7 @@ class Context:
     def mark(self, node: elm.Element, at: tree.Node, kind: DataType | None = None) -> None:
         """Give a new ELM node its place in the text and its type, where the options ask for them."""
         options = self.options
-        if node.locator is None and options.locators:
+        if options.locators and (node.locator is None or isinstance(at, tree.Parenthesized)):
             object.__setattr__(node, "locator", str(self.syntax.locate(at)))
         if options.annotations and node.local_id is None:
             self._next_id += 1

@@ -25,6 +25,11 @@ class Diagnostics:
         self.errors: list[Issue] = []
         self.warnings: list[Issue] = []
 
+    @property
+    def count(self) -> int:
+        """How many errors and warnings there are so far."""
+        return len(self.errors) + len(self.warnings)
+
     def fail(self, node: Node, message: str, mend: str = "") -> Abandoned:
         """Record an error; the caller raises what is given back."""
         issue = self._issue(node, message, mend)

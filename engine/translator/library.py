@@ -99,7 +99,7 @@ class _Library(Declarations):
         self.functions_by_name: dict[str, list[_Pending]] = {}
         self.order: list[_Pending] = []
         self.ledger = Ledger.beginning(syntax, options)
-        self.before = before if before is not None and before.same_ground(self.ledger) else None
+        self.before = before
         self.reused = 0
         self.path: list[str] = []
 
@@ -109,6 +109,9 @@ class _Library(Declarations):
         self._add("usings", elm.UsingDef(local_identifier="System", uri=SYSTEM_URI))
         for definition in self.syntax.definitions:
             self.declare(definition)
+        self.ledger.stand_on(self.included)
+        if self.before is not None and not self.before.same_ground(self.ledger):
+            self.before = None
         self._collect_statements()
         for pending in self.order:
             self._translate(pending, pending.node)
@@ -206,7 +209,7 @@ class _Library(Declarations):
             return
         pending.busy = True
         self.path.append(name)
-        errors = len(self.c.diagnostics.errors)
+        told = self.c.diagnostics.count
         try:
             with self.ledger.watching(node), self.c.fresh(pending.context):
                 if isinstance(node, tree.FunctionDefinition):
@@ -224,9 +227,12 @@ class _Library(Declarations):
             self.path.pop()
             pending.busy = False
             pending.done = True
-        if not pending.failed and pending.elm is not None and len(self.c.diagnostics.errors) == errors:
-            if self.c.options.annotations:
-                annotate(self.c, pending.elm, node)
+        if pending.failed or pending.elm is None:
+            return
+        if self.c.options.annotations:
+            annotate(self.c, pending.elm, node)
+        if self.c.diagnostics.count == told:
+            # What has a remark is translated again, so that it is told again.
             self.ledger.remember(self.syntax, node, pending.context, pending.elm, pending.kind)
 
     def _circle(self, name: str, at: tree.Node) -> Abandoned:

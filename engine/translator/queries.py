@@ -43,7 +43,7 @@ def query(c: Context, node: tree.Query) -> Typed:
         lets = tuple(_let(c, scope, item) for item in node.lets)
         relationships = tuple(_relationship(c, scope, item) for item in node.relationships)
         where = None if node.where is None else c.boolean(node.where, "The condition of 'where'")
-        result, aggregate, row = _result(c, node, kinds)
+        result, aggregate, row = _result(c, node, kinds, many)
     if aggregate is not None:
         kind = row
     else:
@@ -108,13 +108,13 @@ def _relationship(c: Context, scope: QueryScope, item: tree.Relationship) -> elm
 
 
 def _result(
-    c: Context, node: tree.Query, kinds: dict[str, DataType]
+    c: Context, node: tree.Query, kinds: dict[str, DataType], many: bool
 ) -> tuple[elm.ReturnClause | None, elm.AggregateClause | None, DataType]:
     clause = node.result
     if isinstance(clause, tree.ReturnClause):
         value = c.expression(clause.value)
         result = elm.ReturnClause(expression=value.node, distinct=clause.modifier != "all")
-        c.mark(result, clause, value.type)
+        c.mark(result, clause, ListType(value.type) if many else value.type)
         return result, None, value.type
     if isinstance(clause, tree.AggregateClause):
         aggregate, kind = _aggregate(c, clause)

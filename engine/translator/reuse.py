@@ -17,7 +17,7 @@ from measurewise.engine.cql import tree
 from measurewise.engine.elm.schema import attributes
 from measurewise.engine.models.types import DataType
 from measurewise.engine.translator.options import TranslatorOptions
-from measurewise.engine.translator.symbols import FunctionSymbol
+from measurewise.engine.translator.symbols import FunctionSymbol, LibrarySymbols
 
 Node = TypeVar("Node", bound=elm.Element)
 Dependency = tuple[str, str, Any]
@@ -48,6 +48,7 @@ class Ledger:
 
     def __init__(self, ground: tuple[Any, ...]) -> None:
         self._ground = ground
+        self._included: dict[str, LibrarySymbols] = {}
         self._kept: dict[_Key, Remembered] = {}
         self._watched: list[dict[tuple[str, Any], Dependency]] = []
         self._finished: dict[int, tuple[Dependency, ...]] = {}
@@ -63,9 +64,15 @@ class Ledger:
         name = "" if syntax.library is None else str(syntax.library.name)
         return cls((name, options, declared))
 
+    def stand_on(self, included: dict[str, LibrarySymbols]) -> None:
+        """What the included libraries define belongs to the ground, too."""
+        self._included = dict(included)
+
     def same_ground(self, other: Ledger) -> bool:
         """Whether both translations stand on the same models, includes, contexts and options."""
-        return self._ground == other._ground and not self._ground[1].annotations
+        if self._ground != other._ground or self._ground[1].annotations:
+            return False
+        return self._included == other._included
 
     @contextmanager
     def watching(self, node: tree.Node) -> Iterator[None]:

@@ -77,10 +77,9 @@ class Translator:
         """The translations of the libraries that were included so far, by name and version."""
         return {(t.symbols.name, t.symbols.version): t for t in self._translations.values()}
 
-    def forget(self, name: str) -> None:
-        """Ask for an included library anew, after its text has changed; and for those that include others."""
+    def refresh(self) -> None:
+        """Ask the source for included libraries anew; what has not changed since is taken over."""
         self._included.clear()
-        self._translations = {key: t for key, t in self._translations.items() if key[0] != name}
         self._translations.clear()
 
     def _include(self, name: str, version: str | None, namespace: str | None) -> IncludedLibrary:
