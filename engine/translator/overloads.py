@@ -104,9 +104,9 @@ def _concrete(
     parameter: NamedType | None = None
     for wanted, have in zip(signature.operands, given, strict=True):
         pairs = _bindings(wanted, have)
-        if not isinstance(wanted, NamedType):
-            for member in alternatives(have):
-                pairs += [p for target in conversions.targets(member) for p in _of_member(wanted, target)]
+        for member in alternatives(have):
+            for target in conversions.targets(member):
+                pairs += _bindings(wanted, target) if wanted in PARAMETERS else _of_member(wanted, target)
         for name, kind in pairs:
             parameter = name
             if kind not in found:
