@@ -53,7 +53,7 @@ def fresh(deck: Path, measure: str, cache: Path | None, repetitions: int) -> dic
         command += ["--cache", str(cache)]
     runs = []
     for _ in range(repetitions):
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         runs.append(json.loads(done.stdout))
     return {step: Timing(median(run[step] for run in runs), min(run[step] for run in runs)) for step in STEPS}
 
