@@ -9,7 +9,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from measurewise.cli.options import AsJson, MissingValueSets, NoCache, Stale, content_paths, program_cache
+from measurewise.cli.options import (
+    AsJson,
+    EngineOption,
+    MissingValueSets,
+    ModelInfoFiles,
+    NoCache,
+    Stale,
+    content_paths,
+    program_cache,
+)
 from measurewise.cli.output import Column, print_json, print_table
 
 
@@ -25,9 +34,11 @@ def compile_measure(
             "Default: the measures that ship.",
         ),
     ] = None,
+    engine: EngineOption = "auto",
     show: Annotated[bool, Parameter(negative="", help="Print the Python that runs.")] = False,
     missing_valuesets: MissingValueSets = "error",
-    stale: Stale = "error",
+    stale: Stale = None,
+    model_info: ModelInfoFiles = None,
     no_cache: NoCache = False,
     json: AsJson = False,
 ) -> int:
@@ -38,8 +49,15 @@ def compile_measure(
     started = time.perf_counter()
     loaded = load_content(*content_paths(content))
     read = time.perf_counter()
-    engine = Engine(loaded, missing_valuesets=missing_valuesets, stale=stale, cache=program_cache(no_cache))
-    program = engine.compiled(measure)
+    session = Engine(
+        loaded,
+        missing_valuesets=missing_valuesets,
+        engine=engine,
+        stale=stale,
+        model_infos=tuple(model_info or ()),
+        cache=program_cache(no_cache),
+    )
+    program = session.compiled(measure)
     done = time.perf_counter()
     tables = program.tables
     functions = program.source.count("\ndef ") + program.source.startswith("def ")

@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from measurewise.cli.options import (
     AsJson,
+    EngineOption,
     Jobs,
     Measures,
     MissingValueSets,
+    ModelInfoFiles,
     NoCache,
     Profiles,
     Stale,
@@ -25,7 +27,6 @@ from measurewise.cli.options import (
 )
 from measurewise.cli.output import Column, print_json, print_table
 from measurewise.cli.progress import display
-from measurewise.engine.errors import MeasurewiseError
 
 if TYPE_CHECKING:
     from measurewise.engine.runner.deck import CaseFailure, MeasureTally
@@ -56,9 +57,7 @@ def deck(
         Parameter(consume_multiple=True, negative="", help="Further value-set files; several may be given."),
     ] = None,
     measure: Measures = None,
-    engine: Annotated[
-        Literal["elm", "cql"], Parameter(help="Run the ELM in the content, or compile its CQL.")
-    ] = "elm",
+    engine: EngineOption = "auto",
     profiles: Profiles = "auto",
     strip_labels: Annotated[
         bool, Parameter(negative="", help="Take meta.profile from every resource first.")
@@ -68,7 +67,8 @@ def deck(
         Parameter(help="Reviewed expectations, in place of those that ship."),
     ] = None,
     missing_valuesets: MissingValueSets = "empty",
-    stale: Stale = "error",
+    stale: Stale = None,
+    model_info: ModelInfoFiles = None,
     jobs: Jobs = 1,
     no_cache: NoCache = False,
     json: AsJson = False,
@@ -81,12 +81,6 @@ def deck(
     from measurewise.engine.runner.deck import Deck, DeckSettings, run_deck
     from measurewise.engine.runner.reviewed import read_reviewed
 
-    if engine == "cql":
-        raise MeasurewiseError(
-            "running a deck from its CQL is not yet available.",
-            where="--engine cql",
-            mend="Use --engine elm.",
-        )
     started = time.perf_counter()
     laid_out = Deck(deck, libraries=libraries or (), valuesets=valuesets or ())
     names = laid_out.select(measure or ())
@@ -94,7 +88,13 @@ def deck(
     for path in [reviewed] if reviewed is not None else sorted(REVIEWED.glob("*.json")):
         reviews.update(read_reviewed(path))
     settings = DeckSettings(
-        matching(profiles), missing_valuesets, stale, strip_labels, program_cache(no_cache)
+        matching(profiles),
+        missing_valuesets,
+        stale,
+        strip_labels,
+        program_cache(no_cache),
+        engine,
+        tuple(model_info or ()),
     )
     tallies: list[MeasureTally] = []
     with display("Running", len(names), "cases") as shown:

@@ -47,10 +47,28 @@ MissingValueSets = Annotated[
         help="What becomes of a value set that is used but not there: an error, or empty with a notice.",
     ),
 ]
-Stale = Annotated[
-    Literal["error", "notice"],
+EngineOption = Annotated[
+    Literal["auto", "elm", "cql"],
     Parameter(
-        help="What becomes of ELM that is older than the CQL beside it: an error, or used with a notice."
+        name="--engine",
+        help="Compile every library's CQL (cql), run the ELM that is there (elm), or run ELM that is "
+        "proved to belong to the CQL beside it and compile the CQL otherwise (auto).",
+    ),
+]
+Stale = Annotated[
+    Literal["error", "notice", "translate"] | None,
+    Parameter(
+        help="What becomes of ELM that is older than the CQL beside it: an error, used with a notice, or "
+        "left aside for the CQL. Default: error with --engine elm, else translate."
+    ),
+]
+ModelInfoFiles = Annotated[
+    list[Path] | None,
+    Parameter(
+        name="--model-info",
+        consume_multiple=True,
+        negative="",
+        help="Model-info XML of a further data model; several may be given, a model after those it needs.",
     ),
 ]
 Jobs = Annotated[int, Parameter(help="Number of processes.")]

@@ -61,7 +61,7 @@ class Shapes:
         """The type of an ELM qualified name."""
         found = self._names.get(qualified)
         if found is None:
-            found = self._names[qualified] = parse_type_name(qualified, [self.model])
+            found = self._names[qualified] = parse_type_name(qualified, self.model.models.values())
         return found
 
     def of_specifier(self, spec: elm.TypeSpecifier) -> DataType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-NoticeKind = Literal["differing-copies", "stale-elm", "missing-value-set"]
+NoticeKind = Literal["differing-copies", "stale-elm", "unproven-elm", "no-elm", "no-cql", "missing-value-set"]
 
 
 @dataclass(frozen=True, slots=True)

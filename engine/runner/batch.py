@@ -33,6 +33,7 @@ from measurewise.engine.runner.issues import Issue, operation_outcome
 from measurewise.engine.runner.patients import PatientData
 from measurewise.engine.runner.period import Period
 from measurewise.engine.runner.session import Engine, MissingPolicy, Prepared
+from measurewise.engine.runner.translation import EngineKind, ModelInfos
 
 Keep = Literal["sums", "results", "reports"]
 """What a batch keeps of each patient: nothing, the compact results, or finished individual reports."""
@@ -50,7 +51,9 @@ class Preparation:
     period: Period
     matching: Matching = Matching.AUTO
     missing_valuesets: MissingPolicy = "error"
-    stale: StalePolicy = "error"
+    engine: EngineKind = "auto"
+    stale: StalePolicy | None = None
+    model_infos: ModelInfos = ()
     cache: ProgramCache | None = None
     now: str | None = None
     zone: int = 0
@@ -63,7 +66,9 @@ class Preparation:
             load_content(*self.content),
             matching=self.matching,
             missing_valuesets=self.missing_valuesets,
+            engine=self.engine,
             stale=self.stale,
+            model_infos=self.model_infos,
             cache=self.cache,
         )
         return engine.prepare(

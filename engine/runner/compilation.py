@@ -16,12 +16,14 @@ from measurewise.engine.compiler.program import Program, compile_program
 from measurewise.engine.content.content import Content, MeasureContent
 from measurewise.engine.content.library import LibraryContent
 from measurewise.engine.content.notice import Notice
-from measurewise.engine.content.resolution import ResolvedLibrary, StalePolicy
+from measurewise.engine.content.resolution import ResolvedLibrary
 from measurewise.engine.content.value_set_use import ValueSetUse, missing_value_sets, value_set_uses
 from measurewise.engine.errors import ContentError
 from measurewise.engine.measure.criteria import resolve_criteria
 from measurewise.engine.measure.definition import Criteria, MeasureDefinition
 from measurewise.engine.measure.reading import read_measure
+from measurewise.engine.runner.composites import composites_composed, with_components
+from measurewise.engine.runner.translation import LibraryTrees
 from measurewise.engine.terminology.value_sets import ValueSetIndex
 
 MissingPolicy = Literal["error", "empty"]
@@ -57,22 +59,23 @@ def compile_measures(
     measures: list[MeasureContent],
     value_sets: ValueSetIndex,
     *,
+    trees: LibraryTrees,
     missing: MissingPolicy,
-    stale: StalePolicy,
     cache: ProgramCache | None,
 ) -> Compiled:
-    """One program for some measures, sharing what they share.
+    """One program for some measures and the components of the composites among them, sharing what they share.
 
     Raises NotFoundError and ContentError for content that is not there or cannot be used.
     """
-    key = _key(content, measures, stale) if cache is not None else None
+    every = with_components(content, measures)
+    key = _key(content, every, trees) if cache is not None else None
     if cache is not None and key is not None:
         found = cache.load(key, _Beside)
         if found is not None:
             program, beside = found
-            return _settled(program, measures, beside, value_sets, missing)
-    program, beside = _compile(content, measures, stale)
-    compiled = _settled(program, measures, beside, value_sets, missing)
+            return _settled(content, program, measures, every, beside, value_sets, missing)
+    program, beside = _compile(every, trees)
+    compiled = _settled(content, program, measures, every, beside, value_sets, missing)
     if cache is not None and key is not None:
         cache.store(key, program, beside)
     return compiled
@@ -94,12 +97,15 @@ def criteria_of(measure: MeasureDefinition) -> Iterable[Criteria]:
         yield item.criteria
 
 
-def _compile(content: Content, measures: list[MeasureContent], stale: StalePolicy) -> tuple[Program, _Beside]:
+def _compile(measures: list[MeasureContent], trees: LibraryTrees) -> tuple[Program, _Beside]:
     beside = _Beside([], [])
     libraries: dict[tuple[str | None, str | None], elm.Library] = {}
     roots: dict[tuple[str, str | None], set[str]] = {}
     for measure in measures:
-        closure = content.closure(measure, stale=stale, notices=beside.notices)
+        if _has_no_logic(measure):
+            beside.primaries.append(_Primary("", None, [], []))
+            continue
+        closure = trees.closure(measure, beside.notices)
         for resolved in closure:
             tree = _tree(resolved)
             libraries.setdefault((tree.identifier.id, tree.identifier.version), tree)
@@ -109,22 +115,31 @@ def _compile(content: Content, measures: list[MeasureContent], stale: StalePolic
         wanted = {c.name for c in criteria_of(_definition(measure, name, version, statements))}
         beside.primaries.append(_Primary(name, version, statements, value_set_uses(closure, wanted)))
         roots.setdefault((name, version), set()).update(wanted)
-    return compile_program(libraries.values(), roots), beside
+    return compile_program(libraries.values(), roots, model=trees.model), beside
 
 
 def _settled(
+    content: Content,
     program: Program,
     measures: list[MeasureContent],
+    every: list[MeasureContent],
     beside: _Beside,
     value_sets: ValueSetIndex,
     missing: MissingPolicy,
 ) -> Compiled:
     notices = list(beside.notices)
     definitions = []
-    for measure, primary in zip(measures, beside.primaries, strict=True):
+    for measure, primary in zip(every, beside.primaries, strict=True):
         notices += missing_value_sets(primary.uses, value_sets, missing)
         definitions.append(_definition(measure, primary.name, primary.version, primary.statements))
-    return Compiled(program, tuple(definitions), tuple(notices))
+    whole = dict(zip(every, composites_composed(content, every, definitions), strict=True))
+    return Compiled(program, tuple(whole[measure] for measure in measures), tuple(notices))
+
+
+def _has_no_logic(measure: MeasureContent) -> bool:
+    """Whether it is a composite that needs no library of its own; any other measure without one is refused
+    where it is read."""
+    return not measure.resource.get("library")
 
 
 def _definition(
@@ -138,22 +153,22 @@ def _definition(
 def _tree(library: ResolvedLibrary) -> elm.Library:
     if library.tree is None:
         raise ContentError(
-            "It has CQL but no ELM that can be used.",
+            "It has neither CQL nor ELM that can be used.",
             where=str(library.content),
-            mend="Add the ELM that belongs to its CQL.",
+            mend="Add its ELM JSON (application/elm+json) or its CQL text (text/cql).",
         )
     return library.tree
 
 
-def _key(content: Content, measures: list[MeasureContent], stale: StalePolicy) -> str | None:
+def _key(content: Content, measures: list[MeasureContent], trees: LibraryTrees) -> str | None:
     """The cache key of some measures; None where the content has a fault, which compiling will report."""
     digest = hashlib.blake2b(engine_digest(), digest_size=20)
-    digest.update(stale.encode())
+    digest.update(trees.digest())
     seen: set[LibraryContent] = set()
     try:
         for measure in measures:
             digest.update(msgspec.json.encode(measure.resource, order="deterministic"))
-            pending = [content.primary_library(measure)]
+            pending = [] if _has_no_logic(measure) else [content.primary_library(measure)]
             while pending:
                 library = pending.pop()
                 if library in seen:
@@ -161,7 +176,7 @@ def _key(content: Content, measures: list[MeasureContent], stale: StalePolicy) -
                 seen.add(library)
                 digest.update(f"|{library.name}|{library.version}|".encode())
                 digest.update(library.digest())
-                for include in library.skimmed_includes():
+                for include in trees.includes(library):
                     pending.append(content.resolve(include.name, include.version, include.namespace or None))
     except ContentError:
         return None

@@ -32,6 +32,7 @@ from measurewise.engine.runner.issues import Issue
 from measurewise.engine.runner.period import Period
 from measurewise.engine.runner.reviewed import Deviation, ReviewedCase, Reviews
 from measurewise.engine.runner.session import Engine, MissingPolicy, Prepared
+from measurewise.engine.runner.translation import EngineKind, ModelInfos
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _SUFFIXES = (".ndjson.gz", ".ndjson")
@@ -138,9 +139,11 @@ class DeckSettings:
 
     matching: Matching = Matching.AUTO
     missing_valuesets: MissingPolicy = "empty"
-    stale: StalePolicy = "error"
+    stale: StalePolicy | None = None
     strip_labels: bool = False
     cache: ProgramCache | None = None
+    engine: EngineKind = "auto"
+    model_infos: ModelInfos = ()
 
 
 def run_deck(
@@ -171,7 +174,9 @@ class _Bench:
             deck.content(),
             matching=settings.matching,
             missing_valuesets=settings.missing_valuesets,
+            engine=settings.engine,
             stale=settings.stale,
+            model_infos=settings.model_infos,
             cache=settings.cache,
         )
 

@@ -20,6 +20,7 @@ from measurewise.engine.record.profiles import Matching, profile_table
 from measurewise.engine.record.record import Record
 from measurewise.engine.runner.compilation import Compiled, MissingPolicy, compile_measures
 from measurewise.engine.runner.period import Period
+from measurewise.engine.runner.translation import EngineKind, LibraryTrees, ModelInfos
 from measurewise.engine.runtime.datetime_parsing import parse_datetime
 from measurewise.engine.runtime.messages import MessageSink
 from measurewise.engine.terminology.value_sets import ValueSetIndex
@@ -29,8 +30,10 @@ class Engine:
     """Content, and the settings under which its measures are prepared.
 
     ``matching`` says how retrieves decide which resources a profile means; ``missing_valuesets`` whether a
-    value set that is used but not there is an error or empty with a notice; ``stale`` what becomes of ELM
-    that is older than its CQL (see ``resolve_libraries``).
+    value set that is used but not there is an error or empty with a notice; ``engine`` whether libraries run
+    from their ELM, their CQL, or their ELM where it is proved to belong to their CQL (``auto``); ``stale``
+    what becomes of ELM that is older than its CQL; ``model_infos`` are model-info files beside the models
+    that ship (see ``LibraryTrees``).
     """
 
     def __init__(
@@ -39,14 +42,16 @@ class Engine:
         *,
         matching: Matching = Matching.AUTO,
         missing_valuesets: MissingPolicy = "error",
-        stale: StalePolicy = "error",
+        engine: EngineKind = "auto",
+        stale: StalePolicy | None = None,
+        model_infos: ModelInfos = (),
         cache: ProgramCache | None = None,
     ) -> None:
         self.content = content
         self.cache = cache
         self.matching = matching
         self.missing_valuesets: MissingPolicy = missing_valuesets
-        self.stale: StalePolicy = stale
+        self.trees = LibraryTrees(content, engine, stale=stale, model_infos=model_infos)
         self.value_sets = content.value_set_index(missing=missing_valuesets)
         self._programs: dict[tuple[str, ...], Compiled] = {}
 
@@ -110,7 +115,7 @@ class Engine:
                 measures,
                 self.value_sets,
                 missing=self.missing_valuesets,
-                stale=self.stale,
+                trees=self.trees,
                 cache=self.cache,
             )
         return known

@@ -167,7 +167,7 @@ def test_elm_older_than_its_cql_is_named_with_the_difference(run, tmp_path, cont
     text = content / "libraries" / MEASURE / f"{MEASURE}.cql"
     text.write_text(text.read_text() + '\ndefine "Added Later":\n  true\n')
     output = tmp_path / "report.json"
-    done = evaluate(run, patients, output, "--content", content, "--measure", MEASURE)
+    done = evaluate(run, patients, output, "--content", content, "--measure", MEASURE, "--engine", "elm")
     assert (done.status, done.out) == (2, "")
     line = only_line(done.err)
     assert f"the ELM of library {MEASURE} 1.0.0 is older than its CQL" in line
@@ -177,6 +177,9 @@ def test_elm_older_than_its_cql_is_named_with_the_difference(run, tmp_path, cont
     lenient = evaluate(run, patients, output, "--content", content, "--measure", MEASURE, "--stale", "notice")
     assert lenient.status == 0
     assert "older than its CQL" in lenient.err
+    translated = evaluate(run, patients, output, "--content", content, "--measure", MEASURE)
+    assert translated.status == 0
+    assert "is older than its CQL and is left aside" in translated.err
 
 
 @pytest.mark.parametrize(

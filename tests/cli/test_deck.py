@@ -234,10 +234,10 @@ def test_measures_are_chosen_and_shared_out(run, deck, cases, jobs):
     assert "no cases of a measure 'CMS999'" in unknown.err
 
 
-def test_cql_is_refused_as_not_yet_available(run, deck):
-    done = run("deck", deck, "--engine", "cql")
-    assert (done.status, done.out) == (2, "")
-    assert "not yet available" in done.err
+@pytest.mark.parametrize("engine", ["auto", "elm", "cql"])
+def test_each_way_to_the_libraries_gives_the_same_results(run, deck, engine):
+    done = run("deck", deck, "--engine", engine, "--json").json
+    assert (done["cases"], done["passed"], done["notices"]) == (CASES, CASES, [])
 
 
 def test_a_folder_that_is_no_deck_is_refused(run, tmp_path):
