@@ -48,8 +48,10 @@ def cast(c: Context, node: tree.As | tree.Cast) -> Typed:
     if not _may_be(c, operand.type, kind):
         hint = c.conversion_hint(operand.type, kind)
         raise c.fail(node, f"{c.show(operand.type)} cannot be {c.show(kind)}.", hint)
+    # An element whose types are reached in different ways is reached in that of the type that is asked for.
+    source = c.conversions.by_type.get(operand.node, {}).get(kind, operand.node)
     value = elm.As(
-        operand=operand.node, as_type_specifier=c.types.specifier(kind), strict=isinstance(node, tree.Cast)
+        operand=source, as_type_specifier=c.types.specifier(kind), strict=isinstance(node, tree.Cast)
     )
     return Typed(value, kind)
 
