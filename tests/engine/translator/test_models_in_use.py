@@ -143,11 +143,14 @@ def test_a_model_called_otherwise_goes_by_its_local_name():
 
 def test_a_model_may_come_from_a_model_info_file():
     info = b"""<modelInfo xmlns="urn:hl7-org:elm-modelinfo:r1"
-        xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" name="Ward" version="1" url="urn:ward"><requiredModelInfo name="System" version="1.0.0"/>
-        <typeInfo xsi:type="ClassInfo" name="Bed" identifier="urn:bed" retrievable="true"
+        xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" name="Ward" version="1" url="urn:ward">
+      <requiredModelInfo name="System" version="1.0.0"/>
+      <typeInfo xsi:type="ClassInfo" name="Bed" identifier="urn:bed" retrievable="true"
           primaryCodePath="kind">
-          <element name="kind" elementType="System.Code"/><element name="places" elementType="System.Integer"/>
-        </typeInfo></modelInfo>"""
+        <element name="kind" elementType="System.Code"/>
+        <element name="places" elementType="System.Integer"/>
+      </typeInfo>
+    </modelInfo>"""
     translator = Translator(model_infos=[load_model_info(info)])
     translation = translator.translate(
         "library T\nusing Ward version '1'\ncodesystem \"S\": 's'\ncode \"C\": 'c' from \"S\"\n"
