@@ -10,8 +10,9 @@ from measurewise.cli.output import Column
 from measurewise.engine.measure.accumulate import GroupTotals, SummaryAccumulator
 from measurewise.engine.measure.aggregates import Aggregate, Number
 from measurewise.engine.measure.coded import CodedValue
+from measurewise.engine.measure.composite import scored_components
 from measurewise.engine.measure.definition import CompositeScoring, Group, PopulationCode, Scoring
-from measurewise.engine.measure.scoring import as_decimal, score, score_unit
+from measurewise.engine.measure.scoring import as_decimal, score_unit
 
 ABBREVIATIONS: Final = {
     PopulationCode.INITIAL_POPULATION: "IPOP",
@@ -56,7 +57,7 @@ def summary_tables(summaries: Sequence[SummaryAccumulator], *, strata: bool = Fa
                 [
                     "" if summary is named else summary.measure.name,
                     *([name] if several else []),
-                    "patients" if group.basis == "boolean" else group.basis,
+                    _counted(group),
                     *_cells(codes, group, totals.counts),
                     _shown(group, totals.score(group), totals.aggregates),
                 ]
@@ -78,7 +79,7 @@ def _stratum_rows(
     for stratifier, by_value in zip(group.stratifiers, totals.strata, strict=True):
         name = " / ".join(component.criteria.name for component in stratifier.components)
         for values, sums in sorted(by_value.items()):
-            value = score(group, sums.counts, sums.aggregates)
+            value = sums.score(group)
             rows.append(
                 [
                     f"  {name}: {' / '.join(map(_named, values))}",
@@ -99,7 +100,7 @@ def summary_json(summary: SummaryAccumulator) -> dict[str, Any]:
                 "stratifier": stratifier.id or " / ".join(c.criteria.name for c in stratifier.components),
                 "value": " / ".join(map(_named, values)),
                 "populations": _populations(group, sums.counts),
-                "score": _number(score(group, sums.counts, sums.aggregates)),
+                "score": _number(sums.score(group)),
             }
             for stratifier, by_value in zip(group.stratifiers, totals.strata, strict=True)
             for values, sums in sorted(by_value.items())
@@ -125,6 +126,10 @@ def summary_json(summary: SummaryAccumulator) -> dict[str, Any]:
                 "unit": score_unit(group, totals.aggregates),
             }
         )
+        if group.composite is not None:
+            groups[-1]["compositeScoring"] = group.composite.scoring
+        if totals.components:
+            groups[-1]["components"] = _components(group, totals)
     measure = summary.measure
     return {
         "measure": measure.name,
@@ -133,6 +138,21 @@ def summary_json(summary: SummaryAccumulator) -> dict[str, Any]:
         "patients": summary.patients,
         "groups": groups,
     }
+
+
+def _components(group: Group, totals: GroupTotals) -> list[dict[str, Any]]:
+    """What a weighted composite's score is made of."""
+    stated = group.composite.components if group.composite is not None else ()
+    return [
+        {
+            "measure": component.measure,
+            "group": part.id,
+            "weight": component.weight,
+            "populations": _populations(part, of_part.counts),
+            "score": _number(of_part.score(part)),
+        }
+        for component, part, of_part in zip(stated, scored_components(group), totals.components, strict=True)
+    ]
 
 
 def _populations(group: Group, counts: Sequence[int | None]) -> list[dict[str, Any]]:
@@ -158,13 +178,29 @@ def _cells(codes: Sequence[PopulationCode], group: Group, counts: Sequence[int |
 def _shown(group: Group, value: Number | None, aggregates: Sequence[Aggregate]) -> str:
     if value is None:
         return "" if group.scoring is Scoring.COHORT else "n/a"
-    counted = (CompositeScoring.ALL_OR_NOTHING, CompositeScoring.OPPORTUNITY)
-    if group.scoring is Scoring.PROPORTION or (group.composite and group.composite.scoring in counted):
+    if _is_share(group):
         return f"{as_decimal(value * 100):,.2f} %"
     unit = score_unit(group, aggregates)
     exact = as_decimal(value)
     short = exact.quantize(Decimal("0.0001")) if exact.as_tuple().exponent < -4 else exact  # type: ignore[operator]
     return f"{short:,f}" + (f" {unit}" if unit else "")
+
+
+def _counted(group: Group) -> str:
+    """What the counts of a group are counts of."""
+    method = group.composite.scoring if group.composite is not None else None
+    if method is CompositeScoring.WEIGHTED:
+        return "components"
+    if method is CompositeScoring.OPPORTUNITY:
+        return "services"
+    return "patients" if group.basis == "boolean" else group.basis
+
+
+def _is_share(group: Group) -> bool:
+    """Whether a score is the part of a whole, to be shown in per cent."""
+    if group.composite is not None and group.composite.scoring is CompositeScoring.WEIGHTED:
+        return all(_is_share(part) for part in group.composite.groups)
+    return group.scoring in (Scoring.PROPORTION, Scoring.COMPOSITE)
 
 
 def _number(value: Number | None) -> Decimal | None:

@@ -7,12 +7,13 @@ out never shows. Everything inside is plain data and pickles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from measurewise.engine.errors import ContentError
 from measurewise.engine.measure.aggregates import Aggregate, Number
 from measurewise.engine.measure.coded import CodedValue, coded_values
+from measurewise.engine.measure.composite import scored_components, weighted_score
 from measurewise.engine.measure.definition import Group, MeasureDefinition, PopulationCode
 from measurewise.engine.measure.results import GroupResult, Observed, PatientResult
 from measurewise.engine.measure.scoring import score
@@ -20,10 +21,18 @@ from measurewise.engine.measure.scoring import score
 
 @dataclass(slots=True)
 class StratumTotals:
-    """One stratum's sums; ``counts`` has None where the stratifier does not apply."""
+    """One stratum's sums; ``counts`` has None where the stratifier does not apply.
+
+    ``components`` are the sums of a weighted composite's components within the stratum.
+    """
 
     counts: list[int | None]
     aggregates: list[Aggregate]
+    components: list[GroupTotals] = field(default_factory=list)
+
+    def score(self, group: Group) -> Number | None:
+        """The group's score over those in the stratum."""
+        return _score(group, self.counts, self.aggregates, self.components)
 
 
 @dataclass(slots=True)
@@ -33,7 +42,8 @@ class GroupTotals:
     ``counts`` and ``aggregates`` are aligned with the group's populations and observations; ``patients`` is
     how many patients have a member in an initial population. ``strata`` has for each stratifier its strata
     by value. ``supplemental_data`` has for each supplemental datum and value how many members of each
-    population have it (what QRDA III states for payer, sex, race and ethnicity).
+    population have it (what QRDA III states for payer, sex, race and ethnicity). ``components`` are the sums
+    of a weighted composite's components.
     """
 
     counts: list[int]
@@ -41,10 +51,11 @@ class GroupTotals:
     patients: int = 0
     strata: list[dict[tuple[CodedValue, ...], StratumTotals]] = field(default_factory=list)
     supplemental_data: list[dict[CodedValue, list[int]]] = field(default_factory=list)
+    components: list[GroupTotals] = field(default_factory=list)
 
     def score(self, group: Group) -> Number | None:
         """The group's score over all patients."""
-        return score(group, self.counts, self.aggregates)
+        return _score(group, self.counts, self.aggregates, self.components)
 
 
 class SummaryAccumulator:
@@ -55,7 +66,7 @@ class SummaryAccumulator:
     def __init__(self, measure: MeasureDefinition) -> None:
         self.measure = measure
         self.patients = 0
-        self.groups = [_empty_totals(measure, group) for group in measure.groups]
+        self.groups = [_empty_totals(group, len(measure.supplemental_data)) for group in measure.groups]
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -70,8 +81,8 @@ class SummaryAccumulator:
     def add(self, result: PatientResult) -> None:
         """Count one patient in. Raises :class:`ContentError` for a result of another measure."""
         self._check(result.measure)
-        self.patients += 1
         of_patient = [coded_values(value) for value in result.supplemental_data]
+        self.patients += 1
         for group, totals, found in zip(self.measure.groups, self.groups, result.groups, strict=True):
             _add_group(group, totals, found, of_patient)
 
@@ -85,8 +96,8 @@ class SummaryAccumulator:
         """Count in what another accumulator of the same measure has counted; the other stays as it is."""
         self._check(other.measure.canonical)
         self.patients += other.patients
-        for mine, theirs in zip(self.groups, other.groups, strict=True):
-            _merge_group(mine, theirs)
+        for group, mine, theirs in zip(self.measure.groups, self.groups, other.groups, strict=True):
+            _merge_group(group, mine, theirs)
 
     def scores(self) -> tuple[Number | None, ...]:
         """The score of each group."""
@@ -102,42 +113,76 @@ class SummaryAccumulator:
             )
 
 
-def _empty_totals(measure: MeasureDefinition, group: Group) -> GroupTotals:
+def _empty_totals(group: Group, supplemental_data: int = 0) -> GroupTotals:
     return GroupTotals(
         counts=[0] * len(group.populations),
         aggregates=[Aggregate(observation.aggregate) for observation in group.observations],
         strata=[{} for _ in group.stratifiers],
-        supplemental_data=[{} for _ in measure.supplemental_data],
+        supplemental_data=[{} for _ in range(supplemental_data)],
+        components=[_empty_totals(part) for part in scored_components(group)],
     )
+
+
+def _empty_stratum(group: Group, applicable: Iterable[bool]) -> StratumTotals:
+    return StratumTotals(
+        [0 if applies else None for applies in applicable],
+        [Aggregate(observation.aggregate) for observation in group.observations],
+        [_empty_totals(part) for part in scored_components(group)],
+    )
+
+
+def _score(
+    group: Group, counts: Sequence[int | None], aggregates: list[Aggregate], components: list[GroupTotals]
+) -> Number | None:
+    parts = scored_components(group)
+    if parts:
+        return weighted_score(
+            group, [(part, totals.score(part)) for part, totals in zip(parts, components, strict=True)]
+        )
+    return score(group, counts, aggregates)
 
 
 def _add_group(
     group: Group, totals: GroupTotals, found: GroupResult, of_patient: list[tuple[CodedValue, ...]]
-) -> None:
+) -> bool:
+    """Whether the patient is in an initial population."""
     counts = totals.counts
     in_initial = False
     for index, count in enumerate(found.counts):
         if count:
             counts[index] += count
             in_initial = in_initial or group.populations[index].code is PopulationCode.INITIAL_POPULATION
+    if found.components:
+        in_initial = _add_components(group, totals.components, found.components)
     totals.patients += in_initial
     _add_observations(totals.aggregates, found.observations)
     for by_value, strata in zip(totals.strata, found.strata, strict=False):
         for stratum in strata:
             sums = by_value.get(stratum.values)
             if sums is None:
-                sums = by_value[stratum.values] = StratumTotals(
-                    [None if count is None else 0 for count in stratum.counts],
-                    [Aggregate(observation.aggregate) for observation in group.observations],
+                sums = by_value[stratum.values] = _empty_stratum(
+                    group, [count is not None for count in stratum.counts]
                 )
             sums.counts = _sum_counts(sums.counts, stratum.counts)
             _add_observations(sums.aggregates, stratum.observations)
+            if stratum.components:
+                _add_components(group, sums.components, stratum.components)
     if in_initial:
         for by_code, values in zip(totals.supplemental_data, of_patient, strict=False):
             for value in values:
                 per_population = by_code.setdefault(value, [0] * len(counts))
                 for index, count in enumerate(found.counts):
                     per_population[index] += count
+    return in_initial
+
+
+def _add_components(group: Group, sums: list[GroupTotals], found: tuple[GroupResult, ...]) -> bool:
+    """Whether the patient is in an initial population of some component."""
+    in_initial = [
+        _add_group(part, totals, result, [])
+        for part, totals, result in zip(scored_components(group), sums, found, strict=True)
+    ]
+    return any(in_initial)
 
 
 def _add_observations(aggregates: list[Aggregate], observations: tuple[tuple[Observed, ...], ...]) -> None:
@@ -149,24 +194,30 @@ def _sum_counts(mine: list[int | None], theirs: Iterable[int | None]) -> list[in
     return [a if b is None else b + (a or 0) for a, b in zip(mine, theirs, strict=True)]
 
 
-def _merge_group(mine: GroupTotals, theirs: GroupTotals) -> None:
+def _merge_group(group: Group, mine: GroupTotals, theirs: GroupTotals) -> None:
     mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
     mine.patients += theirs.patients
     _merge_aggregates(mine.aggregates, theirs.aggregates)
+    _merge_components(group, mine.components, theirs.components)
     for my_strata, their_strata in zip(mine.strata, theirs.strata, strict=True):
         for values, sums in their_strata.items():
             known = my_strata.get(values)
             if known is None:
-                known = my_strata[values] = StratumTotals(
-                    [None if count is None else 0 for count in sums.counts],
-                    [Aggregate(aggregate.method) for aggregate in sums.aggregates],
+                known = my_strata[values] = _empty_stratum(
+                    group, [count is not None for count in sums.counts]
                 )
             known.counts = _sum_counts(known.counts, sums.counts)
             _merge_aggregates(known.aggregates, sums.aggregates)
+            _merge_components(group, known.components, sums.components)
     for my_values, their_values in zip(mine.supplemental_data, theirs.supplemental_data, strict=True):
         for value, per_population in their_values.items():
             known_counts = my_values.get(value) or [0] * len(per_population)
             my_values[value] = [a + b for a, b in zip(known_counts, per_population, strict=True)]
+
+
+def _merge_components(group: Group, mine: list[GroupTotals], theirs: list[GroupTotals]) -> None:
+    for part, totals, others in zip(scored_components(group), mine, theirs, strict=True):
+        _merge_group(part, totals, others)
 
 
 def _merge_aggregates(mine: list[Aggregate], theirs: list[Aggregate]) -> None:

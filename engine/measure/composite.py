@@ -1,8 +1,10 @@
-"""Composite measures: component results combined (QM IG chapter 5, "Composite Measures").
+"""The algebra of composite measures: component results combined (QM IG chapter 5, "Composite Measures").
 
 All-or-nothing, opportunity and linear are individual-based: a patient's component results are combined into
 a :class:`GroupResult` of the composite, which then is accumulated, scored and reported like any other.
-Weighted is component-based: the components' scores over all patients are averaged by weight.
+Weighted is component-based: a patient's result carries those of the components, which are summed up, and the
+components' scores over all patients are averaged by weight. ``composition.py`` finds the components and
+evaluates them.
 
 Three points of the text are settled here. The criteria that the formulas combine are taken as the components'
 populations, that is with the dependencies between them applied (3.10). The snippet of the linear method
@@ -56,16 +58,37 @@ def component_group(component: Component, measure: MeasureDefinition) -> int:
     )
 
 
+def check_component(composite: Group, component: Group) -> None:
+    """Raises :class:`ContentError` where a component's scoring or basis does not go with the method
+    (5.5, 5.6)."""
+    method = _method(composite)
+    if method is CompositeScoring.WEIGHTED:
+        if component.scoring is Scoring.COHORT:
+            raise ContentError(
+                "a cohort component has no score to weigh.",
+                mend="Take proportion, ratio and continuous-variable components (QM IG 5.5).",
+            )
+        return
+    if component.scoring not in (Scoring.PROPORTION, Scoring.RATIO):
+        raise ContentError(
+            f"a {component.scoring} component has no numerator to combine.",
+            mend="Individual-based composites take proportion and ratio components (QM IG 5.5).",
+        )
+    if composite.basis not in ("boolean", component.basis):
+        raise ContentError(
+            f"a composite on the basis {composite.basis} has a component on the basis {component.basis}.",
+            mend="Give all components of an individual-based composite one basis (QM IG 5.6).",
+        )
+
+
 def composite_result(composite: Group, parts: Sequence[tuple[Group, GroupResult]]) -> GroupResult:
     """One patient's composite result from its component results, in the order of the components.
 
-    Raises :class:`ContentError` where a component's scoring does not go with the method (5.5).
+    The components are such as :func:`check_component` lets pass.
     """
-    if composite.composite is None:
-        raise ContentError("the group is not a composite.", mend="Give the group that has scoring composite.")
-    method = composite.composite.scoring
+    method = _method(composite)
     if method is CompositeScoring.WEIGHTED:
-        return GroupResult(counts=())
+        return GroupResult(counts=(), components=tuple(result for _, result in parts))
     memberships = [_Membership(composite, group, result) for group, result in parts]
     if method is CompositeScoring.ALL_OR_NOTHING:
         return _all_or_nothing(composite, memberships)
@@ -77,8 +100,9 @@ def composite_result(composite: Group, parts: Sequence[tuple[Group, GroupResult]
 def weighted_score(composite: Group, parts: Sequence[tuple[Group, Number | None]]) -> Number | None:
     """The weighted average of component scores, in the order of the components.
 
-    A component without a score (nobody in its denominator) leaves the average, with its weight. Raises
-    :class:`ContentError` where the weights of the rest sum to zero.
+    A component without a score (nobody in its denominator) leaves the average, with its weight. A component
+    that states no weight counts once, as in the component-level linear combination. None where no weight is
+    left.
     """
     if composite.composite is None or composite.composite.scoring is not CompositeScoring.WEIGHTED:
         raise ContentError("the group is not a weighted composite.")
@@ -87,18 +111,23 @@ def weighted_score(composite: Group, parts: Sequence[tuple[Group, Number | None]
     for component, (group, component_score) in zip(composite.composite.components, parts, strict=True):
         if component_score is None:
             continue
-        weight = Fraction(component.weight)
+        weight = Fraction(1) if component.weight is None else Fraction(component.weight)
         turned = _is_turned(composite, group) and group.scoring is not Scoring.CONTINUOUS_VARIABLE
         total += weight * (1 - component_score if turned else component_score)
         weights += weight
-    if not weights:
-        if all(component_score is None for _, component_score in parts):
-            return None
-        raise ContentError(
-            "the weights of the components sum to zero.",
-            mend="Correct the cqfm-weight extensions of the composite's relatedArtifacts.",
-        )
-    return total / weights
+    return total / weights if weights else None
+
+
+def scored_components(group: Group) -> tuple[Group, ...]:
+    """The groups whose scores make up a group's own: those of a weighted composite, none for any other."""
+    how = group.composite
+    return how.groups if how is not None and how.scoring is CompositeScoring.WEIGHTED else ()
+
+
+def _method(composite: Group) -> CompositeScoring:
+    if composite.composite is None:
+        raise ContentError("the group is not a composite.", mend="Give the group that has scoring composite.")
+    return composite.composite.scoring
 
 
 def _is_turned(composite: Group, component: Group) -> bool:
@@ -110,16 +139,6 @@ class _Membership:
     """One component's populations on the composite's basis."""
 
     def __init__(self, composite: Group, group: Group, result: GroupResult) -> None:
-        if group.scoring not in (Scoring.PROPORTION, Scoring.RATIO):
-            raise ContentError(
-                f"a {group.scoring} component has no numerator to combine.",
-                mend="Individual-based composites take proportion and ratio components (QM IG 5.5).",
-            )
-        if composite.basis not in ("boolean", group.basis):
-            raise ContentError(
-                f"a composite on the basis {composite.basis} has a component on the basis {group.basis}.",
-                mend="Give all components of an individual-based composite one basis (QM IG 5.6).",
-            )
         self._boolean = composite.basis == "boolean"
         self._group = group
         self._result = result

@@ -130,20 +130,25 @@ class Stratifier:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component of a composite: a measure (``url`` or ``url|version``), its group, its weight."""
+    """A component of a composite: a measure (``url`` or ``url|version``), its group, its weight if stated."""
 
     measure: str
     group_id: str | None = None
-    weight: Decimal = Decimal(1)
+    weight: Decimal | None = None
     display: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """How a composite group is put together."""
+    """How a composite group is put together.
+
+    ``groups`` are the components' own groups, in the order of the components, each with criteria that name
+    their library; empty until the components are found (``composite.composed``).
+    """
 
     scoring: CompositeScoring
     components: tuple[Component, ...]
+    groups: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from measurewise.engine.errors import EvaluationError
+from measurewise.engine.errors import ContentError, EvaluationError
 from measurewise.engine.measure.aggregates import observed
+from measurewise.engine.measure.composition import CompositeEvaluator
 from measurewise.engine.measure.definition import (
     Criteria,
     Group,
@@ -70,7 +71,7 @@ class Evaluator:
         self.measure = measure
         self._canonical = measure.canonical
         self._groups = [
-            GroupEvaluator(group, measure.library, f"Measure {measure.name}, group {group.id or number}")
+            _group_evaluator(group, measure.library, f"Measure {measure.name}, group {group.id or number}")
             for number, group in enumerate(measure.groups, 1)
         ]
         self._supplemental_data = measure.supplemental_data if supplemental_data else ()
@@ -111,6 +112,22 @@ def evaluate_patient(
         measure, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources
     )
     return evaluator(definitions, subject)
+
+
+def _group_evaluator(group: Group, library: str, where: str) -> Callable[[Definitions], GroupResult]:
+    if group.composite is None:
+        return GroupEvaluator(group, library, where)
+    if not group.composite.groups:
+        raise ContentError(
+            "the components of the composite have not been found.",
+            where=where,
+            mend="Prepare the measure with the content that holds its components.",
+        )
+    parts = [
+        GroupEvaluator(part, library, f"{where}, component {component.measure}")
+        for component, part in zip(group.composite.components, group.composite.groups, strict=True)
+    ]
+    return CompositeEvaluator(group, library, parts)
 
 
 class GroupEvaluator:

@@ -488,7 +488,7 @@ class _Reader:
         return Component(
             measure=measure,
             group_id=extension_value(artifact, "groupId"),
-            weight=Decimal(1) if weight is None else Decimal(str(weight)),
+            weight=None if weight is None else Decimal(str(weight)),
             display=artifact.get("display"),
         )
 

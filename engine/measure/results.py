@@ -31,27 +31,31 @@ class StratumResult:
 
     ``values`` has one entry a component of the stratifier. ``counts`` is aligned with ``Group.populations``;
     None stands where the stratifier does not apply to the population. ``observations`` is aligned with
-    ``Group.observations``.
+    ``Group.observations``, ``components`` with the components of a weighted composite.
     """
 
     values: tuple[CodedValue, ...]
     counts: tuple[int | None, ...]
     observations: tuple[tuple[Observed, ...], ...] = ()
+    components: tuple[GroupResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GroupResult:
     """One patient in one group.
 
-    ``counts`` is aligned with ``Group.populations``: 0 or 1 on a boolean basis, else the number of members.
-    ``members`` holds those members, in the initial population's order; empty on a boolean basis.
-    ``observations`` is aligned with ``Group.observations``, ``strata`` with ``Group.stratifiers``.
+    ``counts`` is aligned with ``Group.populations``: 0 or 1 on a boolean basis, else the number of members
+    (of a composite scored by opportunity: of services). ``members`` holds those members, in the initial
+    population's order; empty on a boolean basis. ``observations`` is aligned with ``Group.observations``,
+    ``strata`` with ``Group.stratifiers``. ``components`` are the results of a weighted composite's
+    components, whose scores over all patients its own score is made of.
     """
 
     counts: tuple[int, ...]
     members: tuple[tuple[Any, ...], ...] = ()
     observations: tuple[tuple[Observed, ...], ...] = ()
     strata: tuple[tuple[StratumResult, ...], ...] = ()
+    components: tuple[GroupResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,17 @@ def _compact(group: GroupResult) -> GroupResult:
         members=tuple(tuple(reference_of(m) or m for m in members) for members in group.members),
         observations=_compact_observations(group.observations),
         strata=tuple(
-            tuple(replace(s, observations=_compact_observations(s.observations)) for s in strata)
+            tuple(
+                replace(
+                    s,
+                    observations=_compact_observations(s.observations),
+                    components=tuple(_compact(part) for part in s.components),
+                )
+                for s in strata
+            )
             for strata in group.strata
         ),
+        components=tuple(_compact(part) for part in group.components),
     )
 
 

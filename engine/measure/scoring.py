@@ -7,7 +7,8 @@ ratio                numerator without its exclusion / denominator without its e
                      aggregate of its observation where it has one
 continuous variable  the aggregate of the observation
 cohort               none
-composite            as the populations it is combined into; weighted: see ``composite.py``
+composite            as the populations it is combined into; weighted: the weighted average of the scores
+                     of its components (``composite.py``), so none of counts alone
 ==================== ==================================================================================
 
 A score that would divide by nothing is None; a report then says that it does not apply.
@@ -21,15 +22,22 @@ from fractions import Fraction
 from typing import Final
 
 from measurewise.engine.measure.aggregates import Aggregate, Number
+from measurewise.engine.measure.composite import scored_components, weighted_score
 from measurewise.engine.measure.definition import CompositeScoring, Group, PopulationCode, Scoring
-from measurewise.engine.measure.results import GroupResult, Observed
+from measurewise.engine.measure.results import GroupResult, Observed, StratumResult
 
 _CONTEXT: Final = Context(prec=60, rounding=ROUND_HALF_UP)
 _PLACES: Final = Decimal("1E-8")
 
 
-def group_score(group: Group, result: GroupResult) -> Number | None:
-    """The score of one patient's result, as an individual report states it."""
+def group_score(group: Group, result: GroupResult | StratumResult) -> Number | None:
+    """The score of one patient's result (or of its part in a stratum), as an individual report states it."""
+    parts = scored_components(group)
+    if parts:
+        return weighted_score(
+            group,
+            [(part, group_score(part, found)) for part, found in zip(parts, result.components, strict=True)],
+        )
     return score(group, result.counts, aggregates_of(group, result.observations))
 
 

@@ -146,6 +146,8 @@ def _definition(
     measure: MeasureContent, name: str, version: str | None, statements: list[str]
 ) -> MeasureDefinition:
     """The measure with its criteria as its library names them, looked up in ``Name|version``."""
+    if _has_no_logic(measure):
+        return read_measure(measure.resource)
     read = resolve_criteria(replace(read_measure(measure.resource), library=name), set(statements))
     return replace(read, library=f"{name}|{version}")
 

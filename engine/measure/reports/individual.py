@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from measurewise.engine.measure.definition import MeasureDefinition
 from measurewise.engine.measure.extensions import CRITERIA_REFERENCE, INDIVIDUAL_PROFILE
-from measurewise.engine.measure.reports.parts import Json, Reporting, add_scoring, head, render_group
+from measurewise.engine.measure.reports.parts import (
+    Json,
+    Reporting,
+    Stratum,
+    add_scoring,
+    head,
+    render_group,
+)
 from measurewise.engine.measure.reports.supplemental import add_supplemental_data
 from measurewise.engine.measure.results import PatientResult, reference_of
 from measurewise.engine.measure.scoring import aggregates_of, group_score
@@ -21,7 +28,12 @@ def individual_report(measure: MeasureDefinition, result: PatientResult, reporti
     for group, found in zip(measure.groups, result.groups, strict=True):
         strata = [
             [
-                (stratum.values, stratum.counts, aggregates_of(group, stratum.observations))
+                Stratum(
+                    stratum.values,
+                    stratum.counts,
+                    aggregates_of(group, stratum.observations),
+                    group_score(group, stratum),
+                )
                 for stratum in of_stratifier
             ]
             for of_stratifier in found.strata

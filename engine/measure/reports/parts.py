@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from measurewise.engine.measure.aggregates import Aggregate, Number
 from measurewise.engine.measure.coded import CodedValue
@@ -20,7 +20,7 @@ from measurewise.engine.measure.extensions import (
     MEASURE_SCORING_SYSTEM,
     POPULATION_DESCRIPTION,
 )
-from measurewise.engine.measure.scoring import as_decimal, score, score_unit
+from measurewise.engine.measure.scoring import as_decimal, score_unit
 
 Json = dict[str, Any]
 
@@ -39,6 +39,15 @@ class Reporting:
     period_end: str
     date: str
     reporter: str | None = None
+
+
+class Stratum(NamedTuple):
+    """One stratum as it is rendered; ``counts`` has None where the stratifier does not apply."""
+
+    values: tuple[CodedValue, ...]
+    counts: Sequence[int | None]
+    aggregates: Sequence[Aggregate]
+    score: Number | None
 
 
 def report_id(kind: str, measure: MeasureDefinition, reporting: Reporting, subject: str | None) -> str:
@@ -103,10 +112,10 @@ def render_group(
     group: Group,
     counts: Sequence[int],
     aggregates: Sequence[Aggregate],
-    strata: Sequence[Sequence[tuple[tuple[CodedValue, ...], Sequence[int | None], Sequence[Aggregate]]]],
+    strata: Sequence[Sequence[Stratum]],
     measure_score: Number | None,
 ) -> Json:
-    """A report's group; ``strata`` has for each stratifier its strata: values, counts, aggregates."""
+    """A report's group; ``strata`` has for each stratifier its strata."""
     rendered: Json = {}
     _identify(rendered, group.id, group.description)
     if group.concept is not None:
@@ -195,31 +204,19 @@ def _observation(group: Group, observation: Observation, aggregate: Aggregate, d
     return item
 
 
-def _stratifier(
-    group: Group,
-    stratifier: Stratifier,
-    strata: Sequence[tuple[tuple[CodedValue, ...], Sequence[int | None], Sequence[Aggregate]]],
-) -> Json:
+def _stratifier(group: Group, stratifier: Stratifier, strata: Sequence[Stratum]) -> Json:
     rendered: Json = {}
     _identify(rendered, stratifier.id, stratifier.description)
     if not stratifier.is_multi:
         name = stratifier.components[0].criteria.name
         rendered["code"] = [stratifier.concept or {"text": name}]
-    rendered["stratum"] = [
-        _stratum(group, stratifier, values, counts, aggregates) for values, counts, aggregates in strata
-    ]
+    rendered["stratum"] = [_stratum(group, stratifier, stratum) for stratum in strata]
     if not rendered["stratum"]:
         del rendered["stratum"]
     return rendered
 
 
-def _stratum(
-    group: Group,
-    stratifier: Stratifier,
-    values: tuple[CodedValue, ...],
-    counts: Sequence[int | None],
-    aggregates: Sequence[Aggregate],
-) -> Json:
+def _stratum(group: Group, stratifier: Stratifier, stratum: Stratum) -> Json:
     rendered: Json = {}
     if stratifier.is_multi:
         rendered["component"] = [
@@ -227,13 +224,13 @@ def _stratum(
                 "code": component.concept or {"text": component.criteria.name},
                 "value": value.concept(),
             }
-            for component, value in zip(stratifier.components, values, strict=True)
+            for component, value in zip(stratifier.components, stratum.values, strict=True)
         ]
     else:
-        rendered["value"] = values[0].concept()
-    rendered["population"] = _populations(group, counts, aggregates, described=False)
+        rendered["value"] = stratum.values[0].concept()
+    rendered["population"] = _populations(group, stratum.counts, stratum.aggregates, described=False)
+    if not rendered["population"]:
+        del rendered["population"]
     if group.scoring != "cohort":
-        rendered["measureScore"] = render_score(
-            score(group, counts, aggregates), score_unit(group, aggregates)
-        )
+        rendered["measureScore"] = render_score(stratum.score, score_unit(group, stratum.aggregates))
     return rendered

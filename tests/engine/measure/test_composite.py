@@ -9,7 +9,12 @@ from given_measures import CQFM, PROPORTION, GivenDefinitions, coded, encounter,
 
 from measurewise.engine.errors import ContentError
 from measurewise.engine.measure.accumulate import SummaryAccumulator
-from measurewise.engine.measure.composite import component_group, composite_result, weighted_score
+from measurewise.engine.measure.composite import (
+    check_component,
+    component_group,
+    composite_result,
+    weighted_score,
+)
 from measurewise.engine.measure.definition import Component, Group, MeasureDefinition
 from measurewise.engine.measure.populations import evaluate_patient
 from measurewise.engine.measure.reading import read_measure
@@ -157,7 +162,6 @@ def test_a_component_group_is_found_by_its_id_and_demanded_when_there_are_severa
 def test_a_cohort_cannot_be_a_component_of_an_individual_composite() -> None:
     cohort = read_measure(measure(group("cohort", population("initial-population"))))
     with pytest.raises(ContentError, match="no numerator to combine"):
-        composite_result(
-            composite("opportunity", 2).groups[0],
-            [(cohort.groups[0], GroupResult((1,))), part("met")],
-        )
+        check_component(composite("opportunity", 2).groups[0], cohort.groups[0])
+    with pytest.raises(ContentError, match="no score to weigh"):
+        check_component(composite("weighted", 2).groups[0], cohort.groups[0])

@@ -220,7 +220,7 @@ def test_a_composite_takes_its_components_from_related_artifacts() -> None:
     assert composite.scoring is CompositeScoring.WEIGHTED
     assert [(c.measure, c.group_id, c.weight) for c in composite.components] == [
         ("http://example.org/Measure/C1|1", "g2", Decimal("0.2")),
-        ("http://example.org/Measure/C2|1", None, Decimal(1)),
+        ("http://example.org/Measure/C2|1", None, None),
     ]
 
 
