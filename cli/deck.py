@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from measurewise.engine.runner.deck import CaseFailure, MeasureTally
 
 REVIEWED = Path(__file__).parent / "reviewed"
-"""The reviewed expectations that ship, a file a publication."""
+"""The reviewed expectations that ship; those of decks, a file a publication, begin with ``ecqm-``."""
 
 _SHOWN_FAILURES = 50
 
@@ -85,7 +85,7 @@ def deck(
     laid_out = Deck(deck, libraries=libraries or (), valuesets=valuesets or ())
     names = laid_out.select(measure or ())
     reviews = {}
-    for path in [reviewed] if reviewed is not None else sorted(REVIEWED.glob("*.json")):
+    for path in [reviewed] if reviewed is not None else sorted(REVIEWED.glob("ecqm-*.json")):
         reviews.update(read_reviewed(path))
     settings = DeckSettings(
         matching(profiles),

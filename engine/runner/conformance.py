@@ -7,11 +7,13 @@ test is an expression and the expression of what it gives, or a mark that it mus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+
+import msgspec
 
 from measurewise.engine.compiler.planner import Members, ProfileMatching
 from measurewise.engine.compiler.program import compile_program
@@ -65,29 +67,61 @@ class Failure:
     actual: str
 
 
+class ReviewedTest(msgspec.Struct, frozen=True):
+    """A test that contradicts the specification: what it wants, what is right, and the clause that proves it."""
+
+    file: str
+    group: str
+    name: str
+    expected: str
+    actual: str
+    reason: str
+    clause: str
+
+    def explains(self, failure: Failure) -> bool:
+        """Whether the failure is the one that was reviewed, and shows what the review says is right."""
+        return (self.expected, self.actual) == (failure.expected, failure.actual)
+
+
+Reviews = Mapping[tuple[str, str, str], ReviewedTest]
+"""Reviewed tests by file, group and name."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConformanceResult:
-    """The tally of a run."""
+    """The tally of a run; ``reviewed`` are differences that the specification wants, neither passed nor
+    failed."""
 
     tests: int
     passed: int
     skipped: int
     failures: tuple[Failure, ...]
+    reviewed: tuple[ReviewedTest, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """``{"tests": n, "passed": n, "skipped": n, "failures": [...]}``."""
-        rows = [
-            {
-                "file": f.file,
-                "group": f.group,
-                "name": f.name,
-                "expression": f.expression,
-                "expected": f.expected,
-                "actual": f.actual,
-            }
-            for f in self.failures
-        ]
-        return {"tests": self.tests, "passed": self.passed, "skipped": self.skipped, "failures": rows}
+        """``{"tests": n, "passed": n, "skipped": n, "failures": [...], "reviewed": [...]}``."""
+        return {
+            "tests": self.tests,
+            "passed": self.passed,
+            "skipped": self.skipped,
+            "failures": [asdict(failure) for failure in self.failures],
+            "reviewed": [msgspec.structs.asdict(test) for test in self.reviewed],
+        }
+
+
+class _ReviewFile(msgspec.Struct):
+    reviewed: list[ReviewedTest]
+
+
+def read_reviews(path: Path) -> Reviews:
+    """The reviewed tests in a file, an object with a list ``reviewed``. Raises ContentError for another form."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_ReviewFile)
+    except OSError as error:
+        raise ContentError(f"The reviews cannot be read ({error.strerror}).", where=str(path)) from error
+    except msgspec.MsgspecError as error:
+        raise ContentError(f"This is no file of reviewed tests ({error}).", where=str(path)) from error
+    return {(test.file, test.group, test.name): test for test in found.reviewed}
 
 
 def _version(text: str | None) -> tuple[int, ...]:
@@ -134,10 +168,11 @@ def _children(element: ElementTree.Element, name: str) -> list[ElementTree.Eleme
     return [child for child in element if _NAMESPACE.sub("", child.tag) == name]
 
 
-def run_tests(tests: Iterable[ConformanceTest]) -> ConformanceResult:
-    """Run tests one by one; whatever goes wrong in one is its failure."""
+def run_tests(tests: Iterable[ConformanceTest], reviews: Reviews | None = None) -> ConformanceResult:
+    """Run tests one by one; whatever goes wrong in one is its failure, unless a review explains it."""
     total = passed = skipped = 0
     failures: list[Failure] = []
+    reviewed: list[ReviewedTest] = []
     for test in tests:
         total += 1
         if not test.in_scope:
@@ -148,8 +183,13 @@ def run_tests(tests: Iterable[ConformanceTest]) -> ConformanceResult:
             passed += 1
             continue
         expected = f"invalid ({test.invalid})" if test.invalid else " ".join(test.outputs)
-        failures.append(Failure(test.file, test.group, test.name, test.expression.strip(), expected, actual))
-    return ConformanceResult(total, passed, skipped, tuple(failures))
+        failure = Failure(test.file, test.group, test.name, test.expression.strip(), expected, actual)
+        review = (reviews or {}).get((test.file, test.group, test.name))
+        if review is not None and review.explains(failure):
+            reviewed.append(review)
+        else:
+            failures.append(failure)
+    return ConformanceResult(total, passed, skipped, tuple(failures), tuple(reviewed))
 
 
 def _actual(test: ConformanceTest) -> str | None:
