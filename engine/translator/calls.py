@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
-from measurewise.engine.models.types import ANY, INTEGER, DataType, ListType
+from measurewise.engine.models.types import ANY, INTEGER, QUANTITY, DataType, ListType
 from measurewise.engine.translator.context import Context, Typed
 from measurewise.engine.translator.conversions import Conversion
 from measurewise.engine.translator.data_types import canonical
@@ -245,11 +245,7 @@ def system_function(c: Context, node: tree.Node, name: str, operands: Sequence[T
 
 
 def _system_operator(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) -> Typed:
-    if name == "ToString" and len(operands) == 1 and operands[0].type.__class__.__name__ == "ListType":
-        raise c.fail(node, f"ToString cannot be applied to ({c.show(operands[0].type)}).")
     if name in ("Collapse", "Expand") and len(operands) == 1:
-        from measurewise.engine.models.types import QUANTITY
-
         operands = (*operands, Typed(elm.Null(), QUANTITY))
     return c.call(name, operands, node)
 

@@ -107,7 +107,7 @@ class Context:
         self.own = definitions
         self.diagnostics = Diagnostics(syntax)
         self.types = Types(models)
-        self.conversions = Conversions(self.types, models, options, self._helper, self._helper_overloaded)
+        self.conversions = Conversions(self.types, models, options, self.helper, self._is_helper_overloaded)
         self.context_name = "Unfiltered"
         self.scopes: list[Scope] = []
         self._dispatch = dispatch
@@ -117,13 +117,14 @@ class Context:
         self._next_id = 0
         self.positions: dict[elm.Element, tree.Node] = {}
 
-    def _helper(self, library: str) -> str | None:
+    def helper(self, library: str) -> str | None:
+        """The local name of an included library, empty for the library itself; None where it is not there."""
         for local, symbols in self.includes.items():
             if symbols.name == library:
                 return local
         return "" if self.own.symbols.name == library else None
 
-    def _helper_overloaded(self, library: str, function: str) -> bool:
+    def _is_helper_overloaded(self, library: str, function: str) -> bool:
         for symbols in self.includes.values():
             if symbols.name == library:
                 return len(symbols.functions.get(function, ())) > 1

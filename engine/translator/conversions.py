@@ -21,7 +21,6 @@ from measurewise.engine.models.types import (
     INTEGER,
     LONG,
     QUANTITY,
-    STRING,
     VALUESET,
     ChoiceType,
     DataType,
@@ -29,7 +28,7 @@ from measurewise.engine.models.types import (
     ListType,
     NamedType,
 )
-from measurewise.engine.translator.data_types import Types, alternatives, canonical
+from measurewise.engine.translator.data_types import Types, canonical
 from measurewise.engine.translator.operators import build
 from measurewise.engine.translator.options import SignatureLevel, TranslatorOptions
 
@@ -381,16 +380,3 @@ def type_test(types: Types, node: elm.Expression, kind: DataType) -> elm.Express
     if isinstance(kind, NamedType):
         return elm.Is(operand=node, is_type=types.qualified_name(kind))
     return elm.Is(operand=node, is_type_specifier=types.specifier(kind))
-
-
-__all__ = [
-    "CAST",
-    "COMPATIBLE",
-    "IDENTITY",
-    "STRING",
-    "Conversion",
-    "Conversions",
-    "alternatives",
-    "implicit_cast",
-    "type_test",
-]

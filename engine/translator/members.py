@@ -42,7 +42,7 @@ def find_element(c: Context, source: Typed, name: str, at: tree.Node) -> Typed |
     kind = source.type
     if isinstance(kind, ListType):
         return _of_each(c, source, kind, name, at)
-    info = _element(c, kind, name)
+    info = declared_element(c, kind, name)
     if info is None and isinstance(kind, ChoiceType):
         return _of_choice(c, source, kind, name, at)
     if info is None:
@@ -52,7 +52,8 @@ def find_element(c: Context, source: Typed, name: str, at: tree.Node) -> Typed |
     return Typed(_property(source.node, name), info)
 
 
-def _element(c: Context, kind: DataType, name: str) -> ElementInfo | DataType | None:
+def declared_element(c: Context, kind: DataType, name: str) -> ElementInfo | DataType | None:
+    """What a type itself says of an element: the model's entry, or the type in an interval or tuple."""
     if isinstance(kind, NamedType):
         model = c.models.get(kind.model)
         return None if model is None or kind == ANY else model.element(kind, name)
@@ -81,7 +82,7 @@ def _reached(c: Context, source: elm.Expression, info: ElementInfo, at: tree.Nod
 def _of_choice(c: Context, source: Typed, kind: ChoiceType, name: str, at: tree.Node) -> Typed | None:
     found: list[tuple[DataType, DataType, str | None, ElementInfo | None]] = []
     for member in kind.choices:
-        element = _element(c, member, name)
+        element = declared_element(c, member, name)
         if isinstance(element, ElementInfo):
             found.append((member, canonical(element.type), element.target, element))
         elif element is not None:
@@ -109,26 +110,17 @@ def _of_choice(c: Context, source: Typed, kind: ChoiceType, name: str, at: tree.
 
 def _of_each(c: Context, source: Typed, kind: ListType, name: str, at: tree.Node) -> Typed | None:
     """The element of every element of a list, absent ones left out, lists in a list made one."""
-    this = Typed(_this(), kind.element)
-    element = find_element(c, Typed(_Source(this.node).node, kind.element), name, at)
+    element = find_element(c, Typed(_this(), kind.element), name, at)
     if element is None:
-        return None
-    again = find_element(c, this, name, at)
-    if again is None:
         return None
     node: elm.Expression = elm.Query(
         source=(elm.AliasedQuerySource(alias=THIS, expression=source.node),),
         where=elm.Not(operand=elm.IsNull(operand=_by_source(element.node))),
-        return_=elm.ReturnClause(expression=_by_source(again.node), distinct=False),
+        return_=elm.ReturnClause(expression=_by_source(element.node), distinct=False),
     )
     if isinstance(element.type, ListType):
         return Typed(elm.Flatten(operand=node), element.type)
     return Typed(node, ListType(element.type))
-
-
-class _Source:
-    def __init__(self, node: elm.Expression) -> None:
-        self.node = node
 
 
 def _this() -> elm.Expression:

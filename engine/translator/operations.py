@@ -6,6 +6,8 @@ operators; which ELM each becomes is told in the Developer's Guide, "Operator Ma
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.types import (
@@ -298,8 +300,6 @@ def set_aggregate(c: Context, node: tree.SetAggregate) -> Typed:
     """``expand`` and ``collapse``, with the size of a step."""
     operand = c.expression(node.operand)
     if isinstance(node.per, str):
-        from decimal import Decimal
-
         per = Typed(elm.Quantity(value=Decimal("1.0"), unit=node.per), QUANTITY)
     elif node.per is not None:
         per = c.expression(node.per)

@@ -9,16 +9,14 @@ from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.types import (
     ANY,
-    INTEGER,
     ChoiceType,
     DataType,
     ListType,
-    NamedType,
     tuple_of,
 )
 from measurewise.engine.translator.context import Context, QueryScope, Typed
 from measurewise.engine.translator.diagnostics import suggestion
-from measurewise.engine.translator.members import _element, element_names
+from measurewise.engine.translator.members import declared_element, element_names
 
 
 def query(c: Context, node: tree.Query) -> Typed:
@@ -184,7 +182,7 @@ def _sort_item(c: Context, item: tree.SortItem, row: DataType) -> elm.SortByItem
     with c.scope(QueryScope(row=row)):
         if isinstance(item.value, tree.Identifier):
             name = item.value.name
-            element = _element(c, row, name)
+            element = declared_element(c, row, name)
             if element is None and not isinstance(row, ChoiceType):
                 if c.own.definition(name, item.value) is None:
                     raise c.fail(
@@ -209,6 +207,3 @@ def _sort_item(c: Context, item: tree.SortItem, row: DataType) -> elm.SortByItem
 def _sortable(c: Context, item: tree.SortItem, kind: DataType) -> None:
     if isinstance(kind, ListType):
         raise c.fail(item, f"A list cannot be sorted by {c.show(kind)}.", "Sort by a single value.")
-
-
-__all__ = ["ANY", "INTEGER", "NamedType", "query"]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
-from measurewise.engine.models.types import ListType
+from measurewise.engine.models.types import ANY, INTEGER, ListType
 from measurewise.engine.translator.context import Context, QueryScope, Typed
 from measurewise.engine.translator.diagnostics import suggestion
-from measurewise.engine.translator.members import _element, element_of, find_element
+from measurewise.engine.translator.members import declared_element, element_of, find_element
 from measurewise.engine.translator.symbols import DefinitionSymbol, LibrarySymbols
 
 
@@ -52,7 +52,9 @@ def in_scope(c: Context, node: tree.Identifier) -> Typed | None:
 
 
 def _of_row(c: Context, scope: QueryScope, node: tree.Identifier) -> Typed | None:
-    if scope.row is None or (isinstance(scope.row, ListType) and _element(c, scope.row, node.name) is None):
+    if scope.row is None or (
+        isinstance(scope.row, ListType) and declared_element(c, scope.row, node.name) is None
+    ):
         return None
     marker = elm.AliasRef(name="")
     found = find_element(c, Typed(marker, scope.row), node.name, node)
@@ -140,8 +142,6 @@ def member(c: Context, node: tree.Member) -> Typed:
 
 def iteration(c: Context, node: tree.IterationVariable) -> Typed:
     """``$this``, ``$index`` and ``$total``."""
-    from measurewise.engine.models.types import ANY, INTEGER
-
     for scope in reversed(c.scopes):
         if not isinstance(scope, QueryScope):
             continue

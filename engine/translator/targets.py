@@ -96,7 +96,7 @@ def _by_type(
         member = next((m for m in kind.choices if str(m) == name), None)
         if member is None:
             continue
-        local = c._helper(target.library or "")
+        local = c.helper(target.library or "")
         symbols = None if local is None else c.includes.get(local)
         if "%value" in expression:
             ways[member] = whole
@@ -147,7 +147,7 @@ def _through(
 def _helper(
     c: Context, node: elm.Expression, result: DataType, target: Target, at: tree.Node
 ) -> elm.FunctionRef:
-    local = c._helper(target.library or "")
+    local = c.helper(target.library or "")
     if local is None:
         raise c.fail(
             at,
@@ -194,7 +194,7 @@ def _conditions(c: Context, conditions: tuple[tuple[str, str], ...], at: tree.No
         signature: tuple[elm.TypeSpecifier, ...] = ()
         if c.options.signature_level in (SignatureLevel.OVERLOADS, SignatureLevel.ALL):
             signature = (c.types.specifier(kind),)
-        local = c._helper("FHIRHelpers")
+        local = c.helper("FHIRHelpers")
         if local is None:
             raise c.fail(
                 at, "This element is read with FHIRHelpers.ToString.", "Include the library FHIRHelpers."

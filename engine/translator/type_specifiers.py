@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from measurewise.engine.cql import tree
 from measurewise.engine.models.types import (
-    ChoiceType,
     DataType,
     IntervalType,
     ListType,
@@ -59,6 +58,3 @@ def resolve_named(c: Context, specifier: tree.NamedType) -> NamedType:
         raise c.fail(specifier, f'There is no type "{name}".', suggestion(name, known))
     # In several models: that of the first 'using' is meant.
     return found[0]
-
-
-__all__ = ["ChoiceType", "resolve_named", "resolve_type"]
