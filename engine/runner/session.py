@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from measurewise.engine.compiler.cache import ProgramCache
 from measurewise.engine.compiler.planner import ProfileMatching
+from measurewise.engine.compiler.prefilter import ANYTHING, Prefilter, Requirement
 from measurewise.engine.compiler.program import PatientEvaluation, Program, Run
 from measurewise.engine.content.content import Content, MeasureContent
 from measurewise.engine.content.resolution import StalePolicy
@@ -20,6 +22,7 @@ from measurewise.engine.record.profiles import Matching, profile_table
 from measurewise.engine.record.record import Record
 from measurewise.engine.runner.compilation import Compiled, MissingPolicy, compile_measures
 from measurewise.engine.runner.period import Period
+from measurewise.engine.runner.prefilters import initial_requirement
 from measurewise.engine.runner.translation import EngineKind, LibraryTrees, ModelInfos
 from measurewise.engine.runtime.datetime_parsing import parse_datetime
 from measurewise.engine.runtime.messages import MessageSink
@@ -93,6 +96,8 @@ class Engine:
             zone=zone,
             messages=messages,
         )
+        # Libraries that are given a period of their own select their patients by it.
+        own_periods = any(name.endswith(".Measurement Period") for name in parameters or ())
         return Prepared(
             compiled,
             run,
@@ -100,6 +105,10 @@ class Engine:
             supplemental_data=supplemental_data,
             evaluated_resources=evaluated_resources,
             value_sets=self.value_sets,
+            requirement=lambda: (
+                ANYTHING if own_periods else initial_requirement(found, compiled.measures, self.trees)
+            ),
+            zone=zone,
         )
 
     def compiled(self, *measures: str) -> Program:
@@ -136,6 +145,8 @@ class Prepared:
         supplemental_data: bool,
         evaluated_resources: bool,
         value_sets: ValueSetIndex,
+        requirement: Callable[[], Requirement] = lambda: ANYTHING,
+        zone: int = 0,
     ) -> None:
         self.program = compiled.program
         self.measures = compiled.measures
@@ -143,6 +154,8 @@ class Prepared:
         self.run = run
         self.period = period
         self._value_sets = value_sets
+        self._requirement = requirement
+        self._zone = zone
         self._evaluators = [
             Evaluator(m, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources)
             for m in compiled.measures
@@ -159,6 +172,16 @@ class Prepared:
         sentences += [s for s in self._value_sets.notices if s.partition(": ")[0] not in told]
         sentences += profile_table().notices
         return list(dict.fromkeys(sentences))
+
+    @cached_property
+    def prefilter(self) -> Prefilter:
+        """Tells cheaply who is in no initial population of these measures, so need not be evaluated.
+
+        Its ``requirement`` says, as data, what must be true of those who may be in one.
+        """
+        return Prefilter(
+            self._requirement(), self.period.interval(self._zone), self._value_sets, zone=self._zone
+        )
 
     def evaluate(self, record: Record) -> list[PatientResult]:
         """The patient's result in each measure. Raises EvaluationError as the CQL does."""

@@ -8,12 +8,12 @@ too many through and never too few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from itertools import product
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.assembly import Assembly
+from measurewise.engine.compiler.prefilter.codes import coded, spelled_out, value_set
 from measurewise.engine.compiler.prefilter.comparisons import (
     PROPAGATING,
     RELATIONS,
@@ -21,6 +21,7 @@ from measurewise.engine.compiler.prefilter.comparisons import (
     count_at_least_one,
     related,
 )
+from measurewise.engine.compiler.prefilter.lists import ROWS
 from measurewise.engine.compiler.prefilter.requirements import (
     ANYTHING,
     NOTHING,
@@ -28,22 +29,23 @@ from measurewise.engine.compiler.prefilter.requirements import (
     AgeAtTime,
     AllOf,
     AnyOf,
-    Coded,
     ElementIn,
     OnRow,
     Present,
     Requirement,
     TimeBound,
     Unreadable,
-    ValueSetUse,
     all_of,
     any_of,
-    has_resource,
-    walk,
+)
+from measurewise.engine.compiler.prefilter.rows import (
+    Rows,
+    of_patient,
+    some,
+    walk_conditions,
 )
 from measurewise.engine.compiler.prefilter.symbols import (
     NULL,
-    UNKNOWN,
     Choice,
     Closure,
     Constant,
@@ -54,10 +56,8 @@ from measurewise.engine.compiler.prefilter.symbols import (
     Scope,
     Span,
     UndecidedError,
-    Value,
 )
-from measurewise.engine.compiler.prefilter.values import MOST_STEPS, PATIENT_ROW, Reading, is_patient
-from measurewise.engine.compiler.retrieval import CodeElement
+from measurewise.engine.compiler.prefilter.values import MOST_STEPS, PATIENT_ROW, Reading
 from measurewise.engine.compiler.unit import Unit
 from measurewise.engine.models.types import (
     DATE,
@@ -72,45 +72,21 @@ from measurewise.engine.models.types import (
 MOST_ROWS = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a list: resources of a type that meet a condition, or a value of the scope.
-
-    ``besides`` is what else must be true of the patient for such a row to be there.
-    """
-
-    resource_type: NamedType | None = None
-    where: Requirement = ANYTHING
-    value: Value = UNKNOWN
-    besides: Requirement = ANYTHING
-
-    def required(self) -> Requirement:
-        """That there is such a row."""
-        if self.resource_type is None:
-            return self.besides
-        return all_of([has_resource(self.resource_type.name, self.where), self.besides])
-
-
-def some(rows: Iterable[Rows]) -> Requirement:
-    """That there is a row of any kind."""
-    return any_of(row.required() for row in rows)
-
-
 class Derivation(Reading):
     """Derives requirements from the definitions of one closed set of libraries."""
 
     def __init__(self, assembly: Assembly) -> None:
         super().__init__(assembly)
-        self._row_count = PATIENT_ROW
+        self.row_count = PATIENT_ROW
         self._known: dict[tuple[str, Unit, str], Requirement] = {}
-        self._known_rows: dict[tuple[Unit, str], list[Rows] | None] = {}
+        self.known_rows: dict[tuple[Unit, str], list[Rows] | None] = {}
 
     def population(self, unit: Unit, name: str) -> Requirement:
         """What must be true of a patient for whom a definition is true, or gives a list that is not empty."""
         definition = unit.definition(name)
         if definition.expression is None or definition.context not in (None, "Patient"):
             return ANYTHING
-        return _of_patient(self.counts(definition.expression, Scope(unit, {})))
+        return of_patient(self.counts(definition.expression, Scope(unit, {})))
 
     def counts(self, node: elm.Expression, scope: Scope) -> Requirement:
         """That a criterion counts: true, or a list with something in it."""
@@ -184,7 +160,7 @@ class Derivation(Reading):
             isinstance(part, AllOf | AnyOf | OnRow)
             or (isinstance(part, TimeBound | AgeAtTime) and part.element == form[0])
             or (isinstance(part, Present) and form[0] in part.elements)
-            for part in _walk_rows(answer)
+            for part in walk_conditions(answer)
         ):
             return answer
         return any_of([answer, OnRow(choice.row, Unreadable(form[0]))])
@@ -291,65 +267,19 @@ class Derivation(Reading):
         code = node.code if isinstance(node, elm.InValueSet) else node.codes
         if named is None:
             return ANYTHING
-        use = self._value_set(named, scope)
+        use = value_set(self, named, scope)
         there = ANYTHING if isinstance(node, elm.AnyInValueSet) else self.nonnull(code, scope)
         if use is None:
             return there
-        return all_of([there, self.split(lambda: self._coded(code, scope, (use,), ()))])
+        return all_of([there, self.split(lambda: coded(self, code, scope, (use,), ()))])
 
     def _true_equivalent(self, node: elm.Equivalent, scope: Scope) -> Requirement:
         for tested, wanted in (node.operand, node.operand[::-1]):
-            codes = self._codes(wanted, scope)
+            codes = spelled_out(self, wanted, scope)
             if codes:
                 there = self.nonnull(tested, scope)
-                return all_of([there, self.split(lambda: self._coded(tested, scope, (), codes))])  # noqa: B023
+                return all_of([there, self.split(lambda: coded(self, tested, scope, (), codes))])  # noqa: B023
         return ANYTHING
-
-    def _coded(
-        self,
-        node: elm.Expression,
-        scope: Scope,
-        uses: tuple[ValueSetUse, ...],
-        codes: tuple[tuple[str | None, str], ...],
-    ) -> Requirement:
-        options = []
-        for value in self.values(node, scope):
-            if value is NULL:
-                continue
-            if not isinstance(value, Element):
-                return ANYTHING
-            element = self._code_element(value)
-            if element is None:
-                return ANYTHING
-            options.append(OnRow(value.row, Coded((element,), uses, codes)))
-        return any_of(options)
-
-    def _code_element(self, value: Element) -> CodeElement | None:
-        repeats = value.one_of or isinstance(value.type, ListType)
-        inner = value.type.element if isinstance(value.type, ListType) else value.type
-        kind = self.assembly._coded(inner)
-        return None if kind not in ("CodeableConcept", "Coding") else CodeElement(value.name, kind, repeats)
-
-    def _codes(self, node: elm.Expression, scope: Scope) -> tuple[tuple[str | None, str], ...]:
-        """The codes that an expression spells out; none where it does not."""
-        node, scope = self.resolved(node, scope)
-        while isinstance(node, elm.ToConcept | elm.ToList):
-            node, scope = self.resolved(node.operand, scope)
-        if isinstance(node, elm.CodeRef | elm.ConceptRef):
-            unit = self.assembly.unit_named(scope.unit, node.library_name, node)
-            if isinstance(node, elm.CodeRef):
-                return (unit.code_text(node.name, self.assembly, node)[1],)
-            return unit.concept_text(node.name, self.assembly, node)[1]
-        return ()
-
-    def _value_set(self, node: elm.Expression, scope: Scope) -> ValueSetUse | None:
-        node, scope = self.resolved(node, scope)
-        while isinstance(node, elm.ExpandValueSet | elm.ToList):
-            node, scope = self.resolved(node.operand, scope)
-        if not isinstance(node, elm.ValueSetRef):
-            return None
-        url, version = self.assembly.value_set_identity(scope.unit, node)
-        return ValueSetUse(url, version, node.name)
 
     # ---------------------------------------------------------------------------------- not null
 
@@ -454,10 +384,11 @@ class Derivation(Reading):
     ) -> Requirement:
         """One of the branches, with its condition."""
         return any_of(
-            all_of([condition, ask(branch, scope)]) for condition, branch in self._branches(node, scope)
+            all_of([condition, ask(branch, scope)]) for condition, branch in self.branches(node, scope)
         )
 
-    def _branches(self, node: elm.If | elm.Case, scope: Scope) -> list[tuple[Requirement, elm.Expression]]:
+    def branches(self, node: elm.If | elm.Case, scope: Scope) -> list[tuple[Requirement, elm.Expression]]:
+        """What holds where each branch is taken, and the branch."""
         if isinstance(node, elm.If):
             otherwise: Requirement = ANYTHING
             if isinstance(node.condition, elm.IsNull):
@@ -469,221 +400,6 @@ class Derivation(Reading):
             branches.append((condition, item.then))
         return [*branches, (ANYTHING, node.else_)]
 
-    # ---------------------------------------------------------------------------------- rows: lists
-
-    def _rows_retrieve(self, node: elm.Retrieve, scope: Scope) -> list[Rows]:
-        kind = self.assembly.shapes.named(node.data_type)
-        codes, path, comparator = node.codes, node.code_property, node.code_comparator or "in"
-        if codes is None and node.code_filter:
-            first = node.code_filter[0]
-            codes, path, comparator = first.value, first.property, first.comparator or "in"
-        where: Requirement = ANYTHING
-        if codes is not None:
-            if path is None:
-                info = self.model.class_of(kind)
-                path = (info.primary_code_path if info else None) or "code"
-            elements = self.assembly.code_elements(kind, path)
-            use = self._value_set(codes, scope)
-            if use is not None and comparator != "~":
-                where = Coded(elements, value_sets=(use,))
-            elif use is None:
-                listed = self._codes(codes, scope)
-                where = Coded(elements, codes=listed) if listed else ANYTHING
-        return [Rows(kind, where)]
-
-    def _rows_union(self, node: elm.Union, scope: Scope) -> list[Rows]:
-        return [row for part in node.operand for row in self.rows(part, scope)]
-
-    def _rows_intersect(self, node: elm.Intersect, scope: Scope) -> list[Rows]:
-        return [Rows(besides=all_of(some(self.rows(part, scope)) for part in node.operand))]
-
-    def _rows_first_operand(self, node: elm.Except, scope: Scope) -> list[Rows]:
-        return self.rows(node.operand[0], scope)
-
-    def _rows_of_source(
-        self, node: elm.Sort | elm.First | elm.Last | elm.Filter | elm.Slice, scope: Scope
-    ) -> list[Rows]:
-        return self.rows(node.source, scope)
-
-    def _rows_of_operand(
-        self, node: elm.Distinct | elm.SingletonFrom | elm.ToList, scope: Scope
-    ) -> list[Rows]:
-        return self.rows(node.operand, scope)
-
-    def _rows_indexer(self, node: elm.Indexer, scope: Scope) -> list[Rows]:
-        return self.rows(node.operand[0], scope)
-
-    def _rows_hidden(self, node: elm.Flatten | elm.ForEach, scope: Scope) -> list[Rows]:
-        source = node.operand if isinstance(node, elm.Flatten) else node.source
-        return [Rows(besides=some(self.rows(source, scope)))]
-
-    def _rows_null(self, node: elm.Null, scope: Scope) -> list[Rows]:
-        return []
-
-    def _rows_list(self, node: elm.List, scope: Scope) -> list[Rows]:
-        return [Rows()] if node.element else []
-
-    def _rows_as(self, node: elm.As, scope: Scope) -> list[Rows]:
-        wanted = self.type_of(node.as_type, node.as_type_specifier)
-        element = wanted.element if isinstance(wanted, ListType) else wanted
-        return [self._seen_as(row, element) for row in self.rows(node.operand, scope)]
-
-    def _seen_as(self, row: Rows, wanted: DataType) -> Rows:
-        """A row that may become null by a cast is no longer known."""
-        if row.resource_type is None:
-            return replace(row, value=UNKNOWN) if row.value is not UNKNOWN else row
-        if self.model.is_subtype(row.resource_type, wanted):
-            return row
-        return Rows(besides=row.required())
-
-    def _rows_branches(self, node: elm.If | elm.Case, scope: Scope) -> list[Rows]:
-        return [
-            replace(row, besides=all_of([row.besides, condition]))
-            for condition, branch in self._branches(node, scope)
-            for row in self.rows(branch, scope)
-        ]
-
-    def _rows_coalesce(self, node: elm.Coalesce, scope: Scope) -> list[Rows]:
-        if len(node.operand) == 1:
-            return [Rows(besides=some(self.rows(node.operand[0], scope)))]
-        return [row for part in node.operand for row in self.rows(part, scope)]
-
-    def _rows_expression_ref(self, node: elm.ExpressionRef, scope: Scope) -> list[Rows]:
-        found = self.definition(node, scope)
-        if found is None:
-            return [Rows()]
-        expression = found[0].expression
-        assert expression is not None
-        if is_patient(expression):
-            return [Rows(value=value) for value in self.decided(node, scope)]
-        key = (found[1].unit, node.name)
-        if key not in self._known_rows:
-            self._known_rows[key] = None
-            self._known_rows[key] = self.rows(expression, found[1])
-        known = self._known_rows[key]
-        return [Rows()] if known is None else known
-
-    def _rows_function(self, node: elm.FunctionRef, scope: Scope) -> list[Rows]:
-        if self.helper(node, scope) is not None:
-            return self._rows_value(node, scope)
-        found = self.bodies(node, scope)
-        if found is None:
-            return [Rows()]
-        return [row for body in found for row in self.rows(body.node, body.scope)]
-
-    def _rows_named(self, name: str, scope: Scope) -> list[Rows]:
-        found = scope.names.get(name)
-        if isinstance(found, Closure):
-            return self.rows(found.node, found.scope)
-        return [Rows(value=UNKNOWN if found is None else found)]
-
-    def _rows_value(self, node: elm.Expression, scope: Scope) -> list[Rows]:
-        """The elements of a list that a row holds, or a value that is no list."""
-        there = self.nonnull(node, scope)
-        found: list[Rows] = []
-        for value in self.decided(node, scope):
-            if value is NULL:
-                continue
-            if isinstance(value, Element) and isinstance(value.type, ListType):
-                # One of the elements, read from the same property.
-                value = replace(value, type=value.type.element, one_of=True)
-                at_least = OnRow(value.row, Present((value.name,)))
-                found.append(Rows(value=value, besides=all_of([there, at_least])))
-            else:
-                found.append(Rows(value=value, besides=there))
-        return found
-
-    # ---------------------------------------------------------------------------------- rows: queries
-
-    def _rows_query(self, node: elm.Query, scope: Scope) -> list[Rows]:
-        if node.aggregate is not None:
-            return [Rows()]
-        sources: list[list[Rows]] = []
-        aliases = [source.alias for source in node.source]
-        for source in node.source:
-            others: dict[str, Value | Closure] = {a: UNKNOWN for a in aliases if a != source.alias}
-            inner = scope.with_names(others)
-            found = self.rows(source.expression, scope)
-            sources.append(self._kept(found, source.alias, inner, lambda s: self._condition(node, s)))
-        if any(not rows for rows in sources):
-            return []
-        returned = node.return_.expression if node.return_ is not None else None
-        casts: list[DataType] = []
-        while isinstance(returned, elm.As):
-            casts.append(self.type_of(returned.as_type, returned.as_type_specifier))
-            returned = returned.operand
-        shown: int | None = None
-        if node.return_ is None and len(sources) == 1:
-            shown = 0
-        elif isinstance(returned, elm.AliasRef) and returned.name in aliases:
-            shown = aliases.index(returned.name)
-        besides = [some(rows) for number, rows in enumerate(sources) if number != shown]
-        if shown is None:
-            if len(sources) == 1 and node.return_ is not None:
-                return [self._returned(row, node, aliases[0], scope) for row in sources[0]]
-            return [Rows(besides=all_of(besides))]
-        rows = [replace(row, besides=all_of([row.besides, *besides])) for row in sources[shown]]
-        for cast in casts:
-            rows = [self._seen_as(row, cast) for row in rows]
-        return rows
-
-    def _returned(self, row: Rows, node: elm.Query, alias: str, scope: Scope) -> Rows:
-        """What a query makes of a row: known only where the row is a value of the scope."""
-        assert node.return_ is not None
-        if row.resource_type is None and row.value is not UNKNOWN:
-            inner = self.with_lets(node, scope.with_names({alias: row.value}))
-            found = self.decided(node.return_.expression, inner)
-            if len(found) == 1 and found[0] is not NULL:
-                return Rows(value=found[0], besides=row.besides)
-        return Rows(besides=row.required())
-
-    def _condition(self, node: elm.Query, scope: Scope) -> Requirement:
-        """What the conditions of a query ask of a row and of the patient."""
-        scope = self.with_lets(node, scope)
-        parts = []
-        for relation in node.relationship:
-            if isinstance(relation, elm.With):
-                kept = self._kept(
-                    self.rows(relation.expression, scope),
-                    relation.alias,
-                    scope,
-                    lambda s: self.true(relation.such_that, s),  # noqa: B023
-                )
-                parts.append(some(kept))
-        if node.where is not None:
-            parts.append(self.true(node.where, scope))
-        return all_of(parts)
-
-    def _kept(
-        self,
-        rows: list[Rows],
-        alias: str,
-        scope: Scope,
-        condition: Callable[[Scope], Requirement],
-    ) -> list[Rows]:
-        """The rows for which a condition holds, with what it says of them."""
-        kept = []
-        conditions: dict[NamedType, tuple[Requirement, Requirement]] = {}
-        for row in rows:
-            kind = row.resource_type
-            if kind is None:
-                whole = condition(scope.with_names({alias: row.value}))
-                besides = all_of([row.besides, whole])
-                if besides != NOTHING:
-                    kept.append(replace(row, besides=besides))
-                continue
-            if kind not in conditions:
-                self._row_count += 1
-                number = self._row_count
-                whole = condition(scope.with_names({alias: Row(number, kind)}))
-                conditions[kind] = _of_row(whole, number), _without_row(whole, number)
-            of_row, besides = conditions[kind]
-            where = all_of([row.where, of_row])
-            besides = all_of([row.besides, besides])
-            if where != NOTHING and besides != NOTHING:
-                kept.append(replace(row, where=where, besides=besides))
-        return kept
-
 
 def _source_of(node: elm.Expression) -> elm.Expression:
     if isinstance(node, elm.First | elm.Last | elm.AggregateExpression):
@@ -692,48 +408,6 @@ def _source_of(node: elm.Expression) -> elm.Expression:
         return node.operand
     assert isinstance(node, elm.Indexer)
     return node.operand[0]
-
-
-def _walk_rows(requirement: Requirement) -> Iterable[Requirement]:
-    for part in walk(requirement):
-        yield part
-        if isinstance(part, OnRow):
-            yield from _walk_rows(part.condition)
-
-
-def _of_row(requirement: Requirement, row: int) -> Requirement:
-    """What a requirement says of one row."""
-    if isinstance(requirement, OnRow):
-        return requirement.condition if requirement.row == row else ANYTHING
-    if isinstance(requirement, AllOf):
-        return all_of(_of_row(part, row) for part in requirement.parts)
-    if isinstance(requirement, AnyOf):
-        return any_of(_of_row(part, row) for part in requirement.parts)
-    return ANYTHING
-
-
-def _without_row(requirement: Requirement, row: int) -> Requirement:
-    """What a requirement says of everything but one row."""
-    if isinstance(requirement, OnRow):
-        return ANYTHING if requirement.row == row else requirement
-    if isinstance(requirement, AllOf):
-        return all_of(_without_row(part, row) for part in requirement.parts)
-    if isinstance(requirement, AnyOf):
-        return any_of(_without_row(part, row) for part in requirement.parts)
-    return requirement
-
-
-def _of_patient(requirement: Requirement) -> Requirement:
-    """A requirement whose conditions on the patient are conditions on the Patient resource."""
-    if isinstance(requirement, OnRow):
-        if requirement.row != PATIENT_ROW:
-            return ANYTHING
-        return has_resource("Patient", requirement.condition)
-    if isinstance(requirement, AllOf):
-        return all_of(_of_patient(part) for part in requirement.parts)
-    if isinstance(requirement, AnyOf):
-        return any_of(_of_patient(part) for part in requirement.parts)
-    return requirement
 
 
 Ask = Callable[..., Requirement]
@@ -811,35 +485,3 @@ NONNULL: dict[type, Ask] = {
     ),
 }
 """What is known of each node that may be null."""
-
-ROWS: dict[type, Callable[..., list[Rows]]] = {
-    elm.Retrieve: D._rows_retrieve,
-    elm.Union: D._rows_union,
-    elm.Intersect: D._rows_intersect,
-    elm.Except: D._rows_first_operand,
-    elm.Query: D._rows_query,
-    elm.Sort: D._rows_of_source,
-    elm.First: D._rows_of_source,
-    elm.Last: D._rows_of_source,
-    elm.Filter: D._rows_of_source,
-    elm.Slice: D._rows_of_source,
-    elm.Distinct: D._rows_of_operand,
-    elm.SingletonFrom: D._rows_of_operand,
-    elm.ToList: D._rows_of_operand,
-    elm.Indexer: D._rows_indexer,
-    elm.Flatten: D._rows_hidden,
-    elm.ForEach: D._rows_hidden,
-    elm.Null: D._rows_null,
-    elm.List: D._rows_list,
-    elm.As: D._rows_as,
-    elm.If: D._rows_branches,
-    elm.Case: D._rows_branches,
-    elm.Coalesce: D._rows_coalesce,
-    elm.ExpressionRef: D._rows_expression_ref,
-    elm.FunctionRef: D._rows_function,
-    elm.OperandRef: lambda d, node, scope: d._rows_named(f"operand:{node.name}", scope),
-    elm.QueryLetRef: lambda d, node, scope: d._rows_named(f"let:{node.name}", scope),
-    elm.AliasRef: lambda d, node, scope: d._rows_named(node.name, scope),
-    elm.Property: D._rows_value,
-}
-"""What is known of the rows of each node."""
