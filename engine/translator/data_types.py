@@ -14,6 +14,13 @@ from measurewise.engine.models.names import SYSTEM_URI
 from measurewise.engine.models.subtypes import is_subtype as is_model_subtype
 from measurewise.engine.models.types import (
     ANY,
+    DATE,
+    DATETIME,
+    DECIMAL,
+    INTEGER,
+    LONG,
+    QUANTITY,
+    TIME,
     ChoiceType,
     DataType,
     IntervalType,
@@ -21,6 +28,16 @@ from measurewise.engine.models.types import (
     NamedType,
     TupleType,
 )
+
+POINTS = frozenset({INTEGER, LONG, DECIMAL, DATE, DATETIME, TIME, QUANTITY, ANY})
+"""The types of System that an interval can have as its points."""
+
+
+def is_point(kind: DataType) -> bool:
+    """Whether values of a type can be the points of an interval; a model's class may convert to one."""
+    if isinstance(kind, NamedType):
+        return kind in POINTS or kind.model != "System"
+    return isinstance(kind, ChoiceType) and any(map(is_point, kind.choices))
 
 
 def choice(types: Iterable[DataType]) -> DataType:

@@ -14,7 +14,9 @@ from measurewise.engine.models.names import parse_type
 from measurewise.engine.models.types import DataType, ListType, NamedType
 
 TABLE = Path(__file__).with_name("signatures.txt")
-PARAMETERS = frozenset({NamedType("System", "T"), NamedType("System", "P")})
+POINT = NamedType("System", "P")
+"""The type parameter that stands for the points of an interval."""
+PARAMETERS = frozenset({NamedType("System", "T"), POINT})
 """The type parameters of generic overloads."""
 
 _LINE = re.compile(r"(\w+)\((.*)\) (.+)")

@@ -20,8 +20,8 @@ from measurewise.engine.models.types import (
     NamedType,
 )
 from measurewise.engine.translator.conversions import Conversion, Conversions
-from measurewise.engine.translator.data_types import alternatives
-from measurewise.engine.translator.operators import PARAMETERS, Signature
+from measurewise.engine.translator.data_types import alternatives, is_point
+from measurewise.engine.translator.operators import PARAMETERS, POINT, Signature
 
 Overload = TypeVar("Overload")
 
@@ -118,6 +118,8 @@ def _concrete(
         extra = [m for kind in known if isinstance(kind, ChoiceType) for m in kind.choices]
         known += [kind for kind in extra if kind not in known]
         known.sort(key=_is_choice)
+    if parameter == POINT:
+        known = [kind for kind in known if is_point(kind)]
     return [
         (
             tuple(_substitute(operand, parameter, kind) for operand in signature.operands),

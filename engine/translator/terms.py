@@ -30,11 +30,10 @@ from measurewise.engine.models.types import (
     IntervalType,
     ListType,
     NamedType,
-    TupleType,
     tuple_of,
 )
 from measurewise.engine.translator.context import Context, Typed
-from measurewise.engine.translator.data_types import canonical, choice
+from measurewise.engine.translator.data_types import canonical, choice, is_point
 from measurewise.engine.translator.diagnostics import suggestion
 from measurewise.engine.translator.type_specifiers import resolve_named, resolve_type
 
@@ -51,7 +50,6 @@ _DATETIME = re.compile(
 )
 _TIME = re.compile(r"T?(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?")
 _MOST_DIGITS, _MOST_DECIMALS = 28, 8
-_POINTS = frozenset({INTEGER, LONG, DECIMAL, DATE, DATETIME, TIME, QUANTITY, ANY})
 
 
 def literal(c: Context, node: tree.Literal) -> Typed:
@@ -195,9 +193,7 @@ def interval(c: Context, node: tree.IntervalSelector) -> Typed:
     point = c.common_type(low.type, high.type)
     if not c.conversions.find(high.type, point) or not c.conversions.find(low.type, point):
         raise _mixed(c, node, low.type, high.type)
-    if isinstance(point, IntervalType | ListType | TupleType) or (
-        isinstance(point, NamedType) and point.model == "System" and point not in _POINTS
-    ):
+    if not is_point(point):
         raise c.fail(
             node,
             f"An interval cannot have points of type {c.show(point)}.",
