@@ -1,1 +1,1 @@
-"""Patients from any FHIR R4 server."""
+"""Patients from any FHIR R4 server, and results back to it (``docs/fhir-server-adapter.md``)."""

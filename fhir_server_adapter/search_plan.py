@@ -1,0 +1,190 @@
+"""What to search for at a server, so that a patient's record holds all that some measures retrieve.
+
+From the retrieves of compiled programs (``program.tables.retrievals``) to searches. A search may find more
+than the retrieves would, never less: codes are searched only where R4 has a search parameter over exactly
+the element that the retrieve filters, and only where each retrieve of the type has codes; otherwise the
+whole type is asked for. Search parameters: https://hl7.org/fhir/R4/searchparameter-registry.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from measurewise.engine.compiler.planner import Terminology
+from measurewise.engine.compiler.retrieval import CodeFilter, Retrieval
+from measurewise.fhir_server_adapter.capabilities import Capabilities
+
+_CODE_PARAMETERS = {
+    ("AllergyIntolerance", "code"): "code",
+    ("CarePlan", "category"): "category",
+    ("CareTeam", "category"): "category",
+    ("ChargeItem", "code"): "code",
+    ("Communication", "category"): "category",
+    ("Condition", "code"): "code",
+    ("Coverage", "type"): "type",
+    ("Device", "type"): "type",
+    ("DeviceRequest", "codeCodeableConcept"): "code",
+    ("DiagnosticReport", "code"): "code",
+    ("Encounter", "type"): "type",
+    ("EpisodeOfCare", "type"): "type",
+    ("Immunization", "vaccineCode"): "vaccine-code",
+    ("MedicationAdministration", "medicationCodeableConcept"): "code",
+    ("MedicationDispense", "medicationCodeableConcept"): "code",
+    ("MedicationRequest", "medicationCodeableConcept"): "code",
+    ("MedicationStatement", "medicationCodeableConcept"): "code",
+    ("Observation", "code"): "code",
+    ("Procedure", "code"): "code",
+    ("ServiceRequest", "code"): "code",
+    ("Specimen", "type"): "type",
+    ("Task", "code"): "code",
+}
+
+BY_REFERENCE = frozenset(
+    {
+        "Medication",
+        "Organization",
+        "Practitioner",
+        "PractitionerRole",
+        "Location",
+        "HealthcareService",
+        "Substance",
+    }
+)
+"""Types that belong to no patient: read when a patient's resource refers to them."""
+
+_INCLUDES = {
+    "MedicationAdministration": "MedicationAdministration:medication",
+    "MedicationDispense": "MedicationDispense:medication",
+    "MedicationRequest": "MedicationRequest:medication",
+    "MedicationStatement": "MedicationStatement:medication",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSearch:
+    """One type's search for a patient, in as many requests as it has code chunks.
+
+    ``patient`` is the parameter that names the patient; ``code_chunks`` are values for ``code_parameter``
+    (``code`` or ``code:in``), empty for all resources of the type; ``includes`` are values for ``_include``.
+    """
+
+    resource_type: str
+    patient: str
+    code_chunks: tuple[tuple[str, str], ...] = ()
+    includes: tuple[str, ...] = ()
+
+    def requests(self, patient_id: str, count: int) -> Iterator[list[tuple[str, str]]]:
+        """The parameters of each request."""
+        shared = [(self.patient, f"Patient/{patient_id}"), ("_count", str(count))]
+        shared += [("_include", path) for path in self.includes]
+        if not self.code_chunks:
+            yield shared
+        for name, value in self.code_chunks:
+            yield [*shared, (name, value)]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """All searches for a patient; ``by_reference`` are types to be read where they are referred to.
+
+    ``unsearchable`` are types that the measures retrieve and that the server does not search by patient.
+    """
+
+    searches: tuple[TypeSearch, ...]
+    by_reference: frozenset[str]
+    unsearchable: frozenset[str]
+
+
+def required_types(retrievals: Iterable[Retrieval]) -> frozenset[str]:
+    """The resource types that some retrieves need; Patient always."""
+    return frozenset({"Patient", *(retrieval.resource_type for retrieval in retrievals)})
+
+
+def search_plan(
+    retrievals: Iterable[Retrieval],
+    capabilities: Capabilities,
+    terminology: Terminology,
+    *,
+    code_in: bool = False,
+    chunk: int = 400,
+    most_codes: int = 2000,
+) -> SearchPlan:
+    """The searches for some retrieves at a server.
+
+    Codes go as lists of ``chunk`` codes without systems (which finds whatever a list with systems finds,
+    and is shorter); a type of more than ``most_codes`` codes is asked for whole. With ``code_in`` value
+    sets go by URL, for a server that holds the same expansions: whether it does is for the caller to know,
+    since a server that holds others would leave data out. Raises NotFoundError for a value set that nothing
+    holds.
+    """
+    by_type: dict[str, list[CodeFilter | None]] = {}
+    for retrieval in retrievals:
+        by_type.setdefault(retrieval.resource_type, []).append(retrieval.code_filter)
+    searches: list[TypeSearch] = []
+    unsearchable: set[str] = set()
+    for resource_type in sorted(by_type.keys() - BY_REFERENCE - {"Patient"}):
+        patient = capabilities.patient_parameter(resource_type)
+        if patient is None:
+            unsearchable.add(resource_type)
+            continue
+        include = _INCLUDES.get(resource_type)
+        includes = (include,) if include and capabilities.includes(resource_type, include) else ()
+        offered = capabilities.types[resource_type].searches
+        chunks = _chunks(
+            resource_type, by_type[resource_type], offered, terminology, code_in, chunk, most_codes
+        )
+        if chunks is None:
+            searches.append(TypeSearch(resource_type, patient, (), includes))
+        elif chunks:
+            searches.append(TypeSearch(resource_type, patient, chunks, includes))
+    return SearchPlan(tuple(searches), frozenset(by_type.keys() & BY_REFERENCE), frozenset(unsearchable))
+
+
+def _chunks(
+    resource_type: str,
+    filters: list[CodeFilter | None],
+    offered: frozenset[str],
+    terminology: Terminology,
+    code_in: bool,
+    chunk: int,
+    most_codes: int,
+) -> tuple[tuple[str, str], ...] | None:
+    """The code parameters and their values; None for the whole type, ``()`` for nothing."""
+    codes: dict[str, dict[str, None]] = {}
+    value_sets: dict[tuple[str, str], None] = {}
+    for code_filter in filters:
+        if code_filter is None:
+            return None
+        # a negated resource stands for a value set by name and carries no code that a search could find
+        if code_filter.comparator == "~" and code_filter.value_set is not None:
+            return None
+        for element in code_filter.elements:
+            parameter = _CODE_PARAMETERS.get((resource_type, element.name))
+            if parameter is None or parameter not in offered:
+                return None
+            if code_in and code_filter.value_set is not None:
+                version = f"|{code_filter.version}" if code_filter.version else ""
+                value_sets[f"{parameter}:in", code_filter.value_set + version] = None
+                continue
+            wanted = codes.setdefault(parameter, {})
+            if code_filter.value_set is not None:
+                members = terminology.members(code_filter.value_set, code_filter.version)
+                wanted.update((code, None) for _, code in sorted(members, key=str))
+            wanted.update((code, None) for _, code in code_filter.codes)
+    if sum(map(len, codes.values())) > most_codes:
+        return None
+    found = list(value_sets)
+    for parameter, wanted in codes.items():
+        listed = [_escaped(code) for code in wanted]
+        found += [
+            (parameter, ",".join(listed[start : start + chunk])) for start in range(0, len(listed), chunk)
+        ]
+    return tuple(found)
+
+
+def _escaped(code: str) -> str:
+    """A code as a search value: https://hl7.org/fhir/R4/search.html#escaping."""
+    for sign in ("\\", ",", "|", "$"):
+        code = code.replace(sign, "\\" + sign)
+    return code
