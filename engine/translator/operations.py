@@ -7,6 +7,7 @@ operators; which ELM each becomes is told in the Developer's Guide, "Operator Ma
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import takewhile
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
@@ -50,6 +51,10 @@ _BINARY = {
     "xor": "Xor",
     "implies": "Implies",
 }
+_LONGEST_CHAIN = 150
+"""How long a chain of operators may be before it is too deep a tree for those that walk it."""
+_MOST_UNIONS = 600
+"""As ``_LONGEST_CHAIN``, for unions, which are grouped by pairs."""
 _UNARY = {
     "not": "Not",
     "exists": "Exists",
@@ -85,12 +90,27 @@ def binary(c: Context, node: tree.Binary) -> Typed:
     chain: list[tree.Binary] = [node]
     while isinstance(chain[-1].left, tree.Binary):
         chain.append(chain[-1].left)
+    unions = all(item.operator in ("union", "|") for item in chain)
+    if len(chain) > (_MOST_UNIONS if unions else _LONGEST_CHAIN):
+        return _long_chain(c, node, chain)
     value = c.expression(chain[-1].left)
     for item in reversed(chain):
         value = _binary(c, item, value, c.expression(item.right))
         if item is not node:
             c.mark(value.node, item, value.type)
     return value
+
+
+def _long_chain(c: Context, node: tree.Binary, chain: list[tree.Binary]) -> Typed:
+    """A chain too long for a tree that is as deep: of 'and' or 'or', which may be grouped at will."""
+    same = list(takewhile(lambda item: item.operator == node.operator, chain))
+    if len(same) <= _LONGEST_CHAIN or node.operator not in ("and", "or"):
+        raise c.fail(node, f"This is a chain of {len(chain)} operators.", "Define parts of it by name.")
+    values = [c.expression(same[-1].left), *(c.expression(item.right) for item in reversed(same))]
+    while len(values) > 1:
+        pairs = [values[i : i + 2] for i in range(0, len(values), 2)]
+        values = [pair[0] if len(pair) == 1 else _binary(c, node, *pair) for pair in pairs]
+    return values[0]
 
 
 def _binary(c: Context, node: tree.Binary, left: Typed, right: Typed) -> Typed:
