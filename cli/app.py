@@ -49,6 +49,32 @@ app.command(
     help="Make synthetic patients.",
     sort_key=4,
 )
+app.command(
+    "measurewise.cli.translate:translate",
+    help="Translate CQL to ELM JSON.",
+    sort_key=5,
+)
+app.command(
+    "measurewise.cli.format:format_files",
+    name="format",
+    help="Lay out CQL anew.",
+    sort_key=6,
+)
+app.command(
+    "measurewise.cli.lint:lint",
+    help="Tell what an author of CQL should look at.",
+    sort_key=7,
+)
+app.command(
+    "measurewise.cli.repl:repl",
+    help="Evaluate CQL as it is typed, against a patient.",
+    sort_key=8,
+)
+app.command(
+    "measurewise.cli.conformance:conformance",
+    help="Run the official conformance tests of CQL.",
+    sort_key=9,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -68,7 +68,7 @@ class Failure:
 
 
 class ReviewedTest(msgspec.Struct, frozen=True):
-    """A test that contradicts the specification: what it wants, what is right, and the clause that proves it."""
+    """A test that contradicts the specification: what it wants, what is right, the clause that proves it."""
 
     file: str
     group: str
@@ -114,7 +114,10 @@ class _ReviewFile(msgspec.Struct):
 
 
 def read_reviews(path: Path) -> Reviews:
-    """The reviewed tests in a file, an object with a list ``reviewed``. Raises ContentError for another form."""
+    """The reviewed tests in a file, an object with a list ``reviewed``.
+
+    Raises ContentError for a file of another form.
+    """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_ReviewFile)
     except OSError as error:
