@@ -1,0 +1,1 @@
+"""Files that registries take: QRDA Category III read and judged, QPP JSON written."""

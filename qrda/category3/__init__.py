@@ -1,0 +1,1 @@
+"""QRDA Category III: aggregate reports, HL7 STU with the CMS implementation guide for eligible clinicians."""

@@ -1,0 +1,141 @@
+"""One QRDA III file judged and converted: CMS's codes, and the QPP submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lxml import etree
+
+from measurewise.qrda import qpp
+from measurewise.qrda.category3.document import Document, read_document
+from measurewise.qrda.category3.finding import Finding, finding
+from measurewise.qrda.category3.reading import UnreadableXmlError, positions, read_xml
+from measurewise.qrda.category3.rules import findings, programme_of, reporting_day
+from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_template
+
+_STOPPED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A finding with its place: XPath, and line and column of the start tag, from 1 (0 where unknown)."""
+
+    finding: Finding
+    path: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What became of a file.
+
+    ``qpp`` is there whenever CMS's own rules let the file pass, so also where ``status`` is ERR for a rule
+    that only Measurewise applies; it is None otherwise.
+    """
+
+    status: str
+    codes: tuple[int, ...]
+    cms_status: str
+    cms_codes: tuple[int, ...]
+    errors: tuple[Located, ...]
+    qpp: dict[str, Any] | None
+
+
+def convert(data: bytes) -> Conversion:
+    """Judge a file's bytes by the rules of its own performance year, and write its submission.
+
+    Every input has an answer: what is no XML is code 2, what is no QRDA III report of a known year is 5.
+    """
+    newest = year_data(YEARS[-1])
+    try:
+        root = read_xml(data)
+    except UnreadableXmlError as error:
+        unreadable = finding(newest, 2, None)
+        told = Finding(2, f"{unreadable.message} {error.what}", error.mend, None, 2)
+        return _judged([told], data, None)
+    document = read_document(root)
+    year = None if document is None else year_of(document)
+    if document is None or year is None:
+        return _judged([finding(newest, 5, root, newest.year, newest.guide)], data, None)
+    found = findings(document, year)
+    programme = programme_of(document, year)
+    if programme is not None and programme.name == "pcf" and all(one.warning for one in found):
+        found.append(finding(year, 79, document.at, warning=True))
+    converted = None
+    if programme is not None and all(one.warning or one.cms is None for one in found):
+        converted = qpp.submission(document, programme, year)
+    return _judged(found, data, converted)
+
+
+def year_of(document: Document) -> YearData | None:
+    """The performance year whose rules hold: by the document's template, then by the reporting period.
+
+    None when no year's guide has the template, or when the period lies in a year that wants another template.
+    """
+    years = sorted({year for text in document.template_extensions for year in years_of_template(text)})
+    if not years:
+        return None
+    reported = {day.year for day in map(reporting_day, (*document.starts, *document.ends)) if day is not None}
+    within = [year for year in years if year in reported]
+    if not within and reported & set(YEARS):
+        return None
+    return year_data(within[0] if within else years[-1])
+
+
+def _judged(found: list[Finding], data: bytes, converted: dict[str, Any] | None) -> Conversion:
+    stopped = any(one.cms == _STOPPED for one in found)
+    seen = [one for one in found if one.cms is not None]
+    refused = any(not one.warning for one in seen)
+    cms = {one.cms for one in seen if one.cms is not None and not (refused and one.warning)}
+    failed = any(not one.warning for one in found)
+    shown = [one for one in found if not (failed and one.warning)]
+    return Conversion(
+        status="ERR" if failed else "OK",
+        codes=tuple(sorted({one.code for one in shown})),
+        cms_status="ERR" if refused else "OK",
+        cms_codes=(_STOPPED,) if stopped else tuple(sorted(cms)),
+        errors=tuple(_located(shown, data)),
+        qpp=converted,
+    )
+
+
+def _located(found: list[Finding], data: bytes) -> list[Located]:
+    if not found:
+        return []
+    root = next((one.at.getroottree().getroot() for one in found if one.at is not None), None)
+    wanted = {one.at for one in found if one.at is not None}
+    places: dict[etree._Element, tuple[int, int]] = {}
+    if root is not None:
+        for element, place in zip(root.iter("{*}*"), positions(data), strict=False):
+            if element in wanted:
+                places[element] = place
+    return [
+        Located(one, "", 0, 0)
+        if one.at is None
+        else Located(one, _path(one.at), *places.get(one.at, (_line(one.at), 0)))
+        for one in found
+    ]
+
+
+def _line(element: etree._Element) -> int:
+    line = element.sourceline
+    return line if isinstance(line, int) else 0
+
+
+def _path(element: etree._Element) -> str:
+    """An XPath that any XPath 1.0 processor can follow without knowing a prefix."""
+    steps: list[str] = []
+    current: etree._Element | None = element
+    while current is not None:
+        name = etree.QName(current)
+        test = f"*[local-name() = '{name.localname}' and namespace-uri() = '{name.namespace or ''}']"
+        parent = current.getparent()
+        if parent is not None:
+            same = list(parent.iterchildren(current.tag))
+            if len(same) > 1:
+                test += f"[{same.index(current) + 1}]"
+        steps.append(test)
+        current = parent
+    return "/" + "/".join(reversed(steps))
