@@ -93,10 +93,13 @@ def inner_rows(
     source: elm.Expression,
     conditions: Sequence[elm.Expression],
     lets: frozenset[str],
+    *,
+    some: bool = False,
 ) -> Access | None:
     """How to walk a closed list inside a loop; None when it cannot be made shorter.
 
-    ``lets`` are names whose conditions must stay where they are.
+    ``lets`` are names whose conditions must stay where they are; ``some`` says that the walk ends at the
+    first row that fits, whichever it is.
     """
     freedom = em.assembly.freedom
     if not em.repeated or not freedom.closed(source):
@@ -138,8 +141,8 @@ def inner_rows(
                 f"{kind}({value.text}, {precision})" if precision is not None else f"{kind}({value.text})"
             )
         if len(timed.windows) == 1 and windows[0].startswith("window_at("):
-            return Access(f"{index}.around({windows[0][10:]}", element, joint + rest)
-        return Access(f"{index}.within({', '.join(windows)})", element, joint + rest)
+            return Access(f"{index}.{'some_' * some}around({windows[0][10:]}", element, joint + rest)
+        return Access(f"{index}.{'some_' * some}within({', '.join(windows)})", element, joint + rest)
     if not alone:
         return None
     text = rows.text if not rows.nullable else f"({rows.text} or ())"

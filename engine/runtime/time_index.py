@@ -8,7 +8,7 @@ keep one out; whoever asks still tests the phrase itself on the rows it gets.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from measurewise.engine.runtime.temporal import MAX_PACKED, MIN_PACKED, MONTH, YEAR, Date, DateTime
@@ -97,6 +97,7 @@ class TimeIndex:
             target.append((low, high, len(self._rows)))
             self._rows.append(row)
         narrow.sort()
+        self._wide.sort()
         self._lows = [low for low, _, _ in narrow]
         self._ends = [high for _, high, _ in narrow]
         self._order = [order for _, _, order in narrow]
@@ -108,16 +109,40 @@ class TimeIndex:
 
     def around(self, value: Any, precision: int | None = None) -> Sequence[Any]:
         """The rows that could share a moment with a point or interval, in the order of the list."""
-        if type(value) is DateTime and value.lo == value.hi == value.local and not self._wide:
-            moment = value.lo
-            slack = _DAYS if precision is None or precision > MONTH else _slack(precision)
-            stop = bisect_right(self._lows, moment + slack)
-            if stop == 0 or self._highs[stop - 1] < moment - slack:
-                return ()
+        if not self._wide and self._far(value, precision):
+            return ()
         return self.within(window_at(value, precision))
+
+    def some_around(self, value: Any, precision: int | None = None) -> Iterable[Any]:
+        """The rows of :meth:`around`, in any order and one by one."""
+        if not self._wide and self._far(value, precision):
+            return ()
+        return self.some_within(window_at(value, precision))
+
+    def _far(self, value: Any, precision: int | None) -> bool:
+        """Whether a moment is quickly seen to be far from all short rows."""
+        if type(value) is not DateTime or not value.lo == value.hi == value.local:
+            return False
+        moment = value.lo
+        slack = _DAYS if precision is None or precision > MONTH else _slack(precision)
+        stop = bisect_right(self._lows, moment + slack)
+        return stop == 0 or self._highs[stop - 1] < moment - slack
 
     def within(self, window: Window, *others: Window) -> Sequence[Any]:
         """The rows that could meet all windows, in the order of the list."""
+        places = list(self._places(window, others))
+        rows = self._rows
+        if len(places) > 1:
+            places.sort()
+        return [rows[place] for place in places]
+
+    def some_within(self, window: Window, *others: Window) -> Iterator[Any]:
+        """The rows of :meth:`within`, in any order and one by one."""
+        rows = self._rows
+        for place in self._places(window, others):
+            yield rows[place]
+
+    def _places(self, window: Window, others: tuple[Window, ...]) -> Iterator[int]:
         low, high = window
         for lowest, highest in others:
             if lowest > low:
@@ -125,18 +150,14 @@ class TimeIndex:
             if highest < high:
                 high = highest
         if window is NEVER or NEVER in others:
-            return ()
-        stop = bisect_right(self._lows, high)
-        start = bisect_left(self._highs, low)
-        if start >= stop and not self._wide:
-            return ()
-        ends, order = self._ends, self._order
-        found = [order[at] for at in range(start, stop) if ends[at] >= low]
+            return
         for first, last, place in self._wide:
-            if first <= high and last >= low:
-                found.append(place)
-        rows = self._rows
-        if len(found) == 1:
-            return (rows[found[0]],)
-        found.sort()
-        return [rows[place] for place in found]
+            if first > high:
+                break
+            if last >= low:
+                yield place
+        stop = bisect_right(self._lows, high)
+        ends, order = self._ends, self._order
+        for at in range(bisect_left(self._highs, low), stop):
+            if ends[at] >= low:
+                yield order[at]

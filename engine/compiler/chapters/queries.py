@@ -204,31 +204,37 @@ def _row(em: Emitter, node: elm.Query) -> Term:
 
 def _related(em: Emitter, relation: elm.RelationshipClause) -> str:
     """A flag: whether some related row fits (with), or none does (without)."""
-    source = _source(em, relation.expression)
     flag = em.w.variable("w", "False")
     names = em.names.with_aliases()
-    with em.scope(names):
-        if isinstance(source.type, ListType):
-            alias = em.w.fresh(_identifier(relation.alias))
-            conditions = conjuncts(relation.such_that)
-            access = inner_rows(em, relation.alias, relation.expression, conditions, frozenset(em.names.lets))
-            if access is None:
-                listed, element = _walked(em, source, alias)
-            else:
-                listed, conditions = access.listed, access.rest
-                element = replace(access.element, text=alias)
-            with ExitStack() as stack:
-                stack.enter_context(em.w.block(f"for {alias} in {listed}"))
-                stack.enter_context(em.looping())
-                names.aliases[relation.alias] = element
-                for condition in conditions:
-                    stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
-                em.w.emit(f"{flag} = True")
-                em.w.emit("break")
+    free = em.assembly.freedom.free
+    conditions = conjuncts(relation.such_that)
+    lets = frozenset(em.names.lets)
+    with em.scope(names), ExitStack() as stack:
+        # What does not hang on the related row is asked once, before any of them is looked at.
+        for condition in [c for c in conditions if relation.alias not in free(c) and not free(c) & lets]:
+            conditions.remove(condition)
+            stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
+        access = inner_rows(em, relation.alias, relation.expression, conditions, lets, some=True)
+        alias = em.w.fresh(_identifier(relation.alias))
+        if access is not None:
+            listed, conditions = access.listed, access.rest
+            element = replace(access.element, text=alias)
         else:
-            with em.w.block(f"if {source.text} is not None"):
-                names.aliases[relation.alias] = replace(source, nullable=False)
-                em.w.emit(f"{flag} = {em.truth(relation.such_that)}")
+            source = _source(em, relation.expression)
+            if not isinstance(source.type, ListType):
+                with em.w.block(f"if {source.text} is not None"):
+                    names.aliases[relation.alias] = replace(source, nullable=False)
+                    holds = [em.truth(condition) for condition in conditions]
+                    em.w.emit(f"{flag} = {' and '.join(f'bool({h})' for h in holds) or 'True'}")
+                return flag if isinstance(relation, elm.With) else f"not {flag}"
+            listed, element = _walked(em, source, alias)
+        stack.enter_context(em.w.block(f"for {alias} in {listed}"))
+        stack.enter_context(em.looping())
+        names.aliases[relation.alias] = element
+        for condition in conditions:
+            stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
+        em.w.emit(f"{flag} = True")
+        em.w.emit("break")
     return flag if isinstance(relation, elm.With) else f"not {flag}"
 
 
