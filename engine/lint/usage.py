@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from measurewise.engine import elm
 from measurewise.engine.elm.structure import walk
-from measurewise.engine.lint.finding import Finding, found
+from measurewise.engine.lint.finding import Finding, Severity, found
 
 _KINDS: Mapping[type[elm.Element], str] = {
     elm.ExpressionRef: "definition",
@@ -51,7 +51,7 @@ def unused(file: str, library: elm.Library, used: set[Use]) -> Iterator[Finding]
     """The definitions of a library that nothing in ``used`` means.
 
     A public definition may be a measure's criterion or serve another library, so that is information; what
-    no one but the library itself can have a use for is a warning.
+    only a library's own logic can have a use for is a warning.
     """
     own = library.identifier.id or ""
     implied = {context.name for context in library.contexts}
@@ -67,7 +67,9 @@ def unused(file: str, library: elm.Library, used: set[Use]) -> Iterator[Finding]
             name = getattr(definition, "name", "")
             if Use(own, kind, name) not in used:
                 rule = f"unused-{kind.replace(' ', '-')}"
-                yield found(file, definition, rule, "warning", f'The {kind} "{name}" is not used.')
+                # A measure is given its parameters whether or not its logic looks at them.
+                severity: Severity = "information" if kind == "parameter" else "warning"
+                yield found(file, definition, rule, severity, f'The {kind} "{name}" is not used.')
     for statement in library.statements:
         kind = "function" if isinstance(statement, elm.FunctionDef) else "definition"
         if statement.name in implied or Use(own, kind, statement.name) in used:

@@ -13,7 +13,7 @@ import pytest
 CASES = 2156
 
 
-def run_deck(deck: Path, *more: str) -> tuple[int, dict[str, Any]]:
+def run_deck(deck: Path, *more: str, engine: str = "elm") -> tuple[int, dict[str, Any]]:
     code = "import sys; from measurewise.cli import main; sys.exit(main())"
     command = [
         sys.executable,
@@ -22,7 +22,7 @@ def run_deck(deck: Path, *more: str) -> tuple[int, dict[str, Any]]:
         "deck",
         str(deck),
         "--engine",
-        "elm",
+        engine,
         "--json",
         "--jobs",
         "2",
@@ -42,11 +42,12 @@ def listed(failures: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.deck
-def test_every_official_case_passes(ecqm_dir: Path, record_property) -> None:
-    status, found = run_deck(ecqm_dir)
+@pytest.mark.parametrize("engine", ["elm", "cql"])
+def test_every_official_case_passes(ecqm_dir: Path, record_property, engine: str) -> None:
+    status, found = run_deck(ecqm_dir, engine=engine)
     tally = f"{found['passed']:,} of {found['cases']:,}, {len(found['reviewed'])} by reviewed expectations"
     print(tally)
-    record_property("deck", tally)
+    record_property(f"deck from {engine}", tally)
     assert found["cases"] == CASES
     assert found["passed"] == CASES, f"{tally}\n{listed(found['failures'])}"
     assert (status, found["failures"]) == (0, [])
