@@ -88,7 +88,7 @@ class TypeSearch:
 class SearchPlan:
     """All searches for a patient; ``by_reference`` are types to be read where they are referred to.
 
-    ``unsearchable`` are types that the measures retrieve and that the server does not search by patient.
+    ``unsearchable`` are types that the measures retrieve and that the server does not search.
     """
 
     searches: tuple[TypeSearch, ...]
@@ -138,7 +138,12 @@ def search_plan(
             searches.append(TypeSearch(resource_type, patient, (), includes))
         elif chunks:
             searches.append(TypeSearch(resource_type, patient, chunks, includes))
-    return SearchPlan(tuple(searches), frozenset(by_type.keys() & BY_REFERENCE), frozenset(unsearchable))
+    by_reference = frozenset(by_type.keys() & BY_REFERENCE)
+    for kind in by_reference:
+        known = capabilities.types.get(kind)
+        if known is None or not known.searchable:
+            unsearchable.add(kind)
+    return SearchPlan(tuple(searches), by_reference, frozenset(unsearchable))
 
 
 def _chunks(

@@ -17,7 +17,7 @@ from measurewise.engine.runner.patients import Patients
 from measurewise.fhir_server_adapter.capabilities import Capabilities
 from measurewise.fhir_server_adapter.client import FhirClient
 from measurewise.fhir_server_adapter.faults import SourceError
-from measurewise.fhir_server_adapter.search_plan import SearchPlan
+from measurewise.fhir_server_adapter.search_plan import BY_REFERENCE, SearchPlan
 
 Resource = dict[str, Any]
 
@@ -115,7 +115,10 @@ async def patient_ids(client: FhirClient, *, count: int = 500) -> AsyncIterator[
 class _Served:
     """Patients pulled one by one, some of them at a time."""
 
-    def __init__(self, client: FhirClient, patients: Iterable[str] | AsyncIterable[str] | None) -> None:
+    def __init__(
+        self, client: FhirClient, patients: Iterable[str] | AsyncIterable[str] | None = None
+    ) -> None:
+        """``patients`` are ids, all of the server's by default."""
         self.faults: list[str] = []
         self._client = client
         self._ids = patient_ids(client) if patients is None else patients
@@ -136,6 +139,24 @@ class _Served:
     async def _pull(self, patient_id: str) -> list[Resource]:
         raise NotImplementedError
 
+    async def _follow(self, gathered: _Gathered, kinds: frozenset[str]) -> None:
+        """Read what is referred to and belongs to no patient, and what that refers to in turn."""
+        asked: set[tuple[str, str]] = set()
+        while True:
+            pending: dict[str, list[str]] = {}
+            for kind, identity in sorted(gathered.references(kinds) - asked):
+                asked.add((kind, identity))
+                if (kind, identity) not in gathered:
+                    pending.setdefault(kind, []).append(identity)
+            if not pending:
+                return
+            for kind, identities in pending.items():
+                for start in range(0, len(identities), 100):
+                    parameters = [("_id", ",".join(identities[start : start + 100]))]
+                    parameters.append(("_count", "100"))
+                    async for resource in self._client.search(kind, parameters):
+                        gathered.add(resource)
+
 
 class SearchedPatients(_Served):
     """Way (a): what the measures retrieve, by searches for each patient."""
@@ -148,7 +169,7 @@ class SearchedPatients(_Served):
         *,
         count: int = 500,
     ) -> None:
-        """``patients`` are ids, all of the server's by default; ``count`` resources are asked for a page."""
+        """``patients`` are ids, all of the server's by default; ``count`` is the page size asked for."""
         super().__init__(client, patients)
         self._plan = plan
         self._count = count
@@ -160,30 +181,27 @@ class SearchedPatients(_Served):
             for parameters in search.requests(patient_id, self._count):
                 async for resource in self._client.search(search.resource_type, parameters):
                     gathered.add(resource)
-        await self._follow(gathered)
+        await self._follow(gathered, self._plan.by_reference)
         return gathered.resources()
-
-    async def _follow(self, gathered: _Gathered) -> None:
-        """Read what is referred to and belongs to no patient, and what that refers to in turn."""
-        asked: set[tuple[str, str]] = set()
-        while True:
-            pending: dict[str, list[str]] = {}
-            for kind, identity in sorted(gathered.references(self._plan.by_reference) - asked):
-                asked.add((kind, identity))
-                if (kind, identity) not in gathered:
-                    pending.setdefault(kind, []).append(identity)
-            if not pending:
-                return
-            for kind, identities in pending.items():
-                for start in range(0, len(identities), 100):
-                    parameters = [("_id", ",".join(identities[start : start + 100]))]
-                    parameters.append(("_count", str(self._count)))
-                    async for resource in self._client.search(kind, parameters):
-                        gathered.add(resource)
 
 
 class EverythingPatients(_Served):
-    """Way (b): ``Patient/[id]/$everything`` (https://hl7.org/fhir/R4/patient-operation-everything.html)."""
+    """Way (b): ``Patient/[id]/$everything`` (https://hl7.org/fhir/R4/patient-operation-everything.html).
+
+    Servers differ in whether what a patient's resources refer to comes along, so resources of the types
+    ``by_reference`` (``SearchPlan.by_reference``) that did not come are read.
+    """
+
+    def __init__(
+        self,
+        client: FhirClient,
+        patients: Iterable[str] | AsyncIterable[str] | None = None,
+        *,
+        by_reference: frozenset[str] = BY_REFERENCE,
+    ) -> None:
+        """``patients`` are ids, all of the server's by default."""
+        super().__init__(client, patients)
+        self._by_reference = by_reference
 
     async def _pull(self, patient_id: str) -> list[Resource]:
         gathered = _Gathered()
@@ -192,6 +210,7 @@ class EverythingPatients(_Served):
             # a link to another Patient (a mother, a duplicate) may come along
             if resource.get("resourceType") != "Patient" or resource.get("id") == patient_id:
                 gathered.add(resource)
+        await self._follow(gathered, self._by_reference)
         return gathered.resources()
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+import msgspec
 
 from measurewise.fhir_server_adapter.client import FhirClient
 from measurewise.fhir_server_adapter.retrying import Retries
 from measurewise.fhir_server_adapter.signin import SignIn
 
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 ORIGIN = "https://fhir.example.org"
 BASE = ORIGIN + "/r4"
 Resource = dict[str, Any]
@@ -147,8 +148,7 @@ class FakeServer:
 
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> httpx.Response:
     """A JSON response."""
-    content = json.dumps(value, default=lambda d: float(d) if type(d) is Decimal else str(d))
-    return httpx.Response(status, content=content, headers=headers)
+    return httpx.Response(status, content=_ENCODER.encode(value), headers=headers)
 
 
 def _meets(resource: Resource, kind: str, wanted: dict[str, str]) -> bool:
@@ -162,16 +162,32 @@ def _meets(resource: Resource, kind: str, wanted: dict[str, str]) -> bool:
     patient = wanted.get("patient") or wanted.get("subject")
     if patient and _patient(resource) != patient:
         return False
-    codes = wanted.get("code") or wanted.get("type")
-    if codes:
-        concept = resource.get("code") or resource.get("medicationCodeableConcept") or {}
-        return any(c["code"] in codes.split(",") for c in concept.get("coding", ()))
+    for parameter, elements in CODED.items():
+        if parameter in wanted and not _codes(resource, elements) & set(wanted[parameter].split(",")):
+            return False
     return True
 
 
+CODED = {
+    "code": ("code", "codeCodeableConcept", "medicationCodeableConcept"),
+    "type": ("type",),
+    "category": ("category",),
+    "vaccine-code": ("vaccineCode",),
+}
+
+
+def _codes(resource: Resource, elements: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    for name in elements:
+        concepts = resource.get(name) or []
+        for concept in concepts if isinstance(concepts, list) else [concepts]:
+            found.update(coding.get("code") for coding in concept.get("coding", ()))
+    return found
+
+
 def _patient(resource: Resource) -> str | None:
-    reference: str | None = (resource.get("subject") or {}).get("reference")
-    return reference
+    elements = (resource.get(name) for name in ("subject", "patient", "beneficiary"))
+    return next((element["reference"] for element in elements if element), None)
 
 
 def patient(identity: str) -> Resource:
