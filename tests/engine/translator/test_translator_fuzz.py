@@ -1,7 +1,7 @@
 """Whatever the text, the parser, the formatter and the translator answer with a result or with a CQL error.
 
 Texts are made of real libraries: words and whole definitions are taken out, put in, doubled and exchanged.
-The run lasts ``MEASUREWISE_FUZZ_SECONDS`` (CI sets a minute); a failure shows the seed of its text and the text.
+The run lasts ``MEASUREWISE_FUZZ_SECONDS`` (CI sets a minute); a failure shows its seed and the text.
 """
 
 from __future__ import annotations
