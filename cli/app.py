@@ -75,6 +75,11 @@ app.command(
     help="Run the official conformance tests of CQL.",
     sort_key=9,
 )
+app.command(
+    "measurewise.cli.qrda3:qrda3",
+    help="Judge QRDA III files as CMS does and convert them to QPP JSON.",
+    sort_key=10,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

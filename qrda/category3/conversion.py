@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from lxml import etree
 
+from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda import qpp
 from measurewise.qrda.category3.document import Document, read_document
 from measurewise.qrda.category3.finding import Finding, finding
-from measurewise.qrda.category3.reading import UnreadableXmlError, positions, read_xml
+from measurewise.qrda.category3.reading import SIZE_LIMIT, UnreadableXmlError, positions, read_xml
 from measurewise.qrda.category3.rules import findings, programme_of, reporting_day
 from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_template
 
@@ -67,6 +69,20 @@ def convert(data: bytes) -> Conversion:
     if programme is not None and all(one.warning or one.cms is None for one in found):
         converted = qpp.submission(document, programme, year)
     return _judged(found, data, converted)
+
+
+def convert_file(path: Path) -> Conversion:
+    """:func:`convert` for a file on disk; one that is too large is refused before it is read.
+
+    Raises MeasurewiseError when the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            # One byte more than is allowed, so that the reader sees that there is too much.
+            data = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise MeasurewiseError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
+    return convert(data)
 
 
 def year_of(document: Document) -> YearData | None:

@@ -98,12 +98,18 @@ def _group(
         if programme == "pcf":
             if denominator.count != initial.count:
                 yield finding(year, 101, denominator.at, programme, group.populations["DENOM"])
-        elif denominator.count > initial.count:
+        elif denominator.count > initial.count and not _is_no_number(initial):
             yield finding(year, 13, denominator.at, group.populations["DENOM"], year.year)
     numerator = population(measure, "NUMER", group.populations.get("NUMER", ""))
     if programme != "pcf" and denominator is not None and numerator is not None:
         if numerator.count > denominator.count:
             yield finding(year, 1004, numerator.at, numerator.count, denominator.count, cms=None)
+
+
+def _is_no_number(data: Part) -> bool:
+    """A count that is there and cannot be compared; it is told by itself (9)."""
+    texts = [text for count in data.of(Kind.AGGREGATE_COUNT) for text in count.counts]
+    return len(texts) == 1 and whole_number(texts[0]) is None
 
 
 def _rate_of(
