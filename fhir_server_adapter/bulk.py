@@ -274,7 +274,7 @@ class BulkPatients:
                 if error.status in _EXPIRED:
                     raise _Expired from None
                 raise
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if attempt >= self._client.retries.attempts:
                     raise SourceError(
                         f"the connection broke off ({type(error).__name__}).",

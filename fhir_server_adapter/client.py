@@ -186,7 +186,7 @@ class FhirClient:
                     response = await self._http.send(request, stream=True)
                     if not response.is_success or whole:
                         await response.aread()
-                except httpx.TransportError as error:
+                except httpx.RequestError as error:
                     if response is not None:
                         await response.aclose()
                     if not again or attempt >= self.retries.attempts:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,6 +103,18 @@ def test_a_broken_connection_is_tried_again_and_then_given_up() -> None:
     with pytest.raises(SourceError, match="cannot be reached") as caught:
         found(server)
     assert caught.value.code == "transient"
+
+
+def test_a_body_that_cannot_be_unpacked_is_asked_for_again() -> None:
+    async def garbled() -> AsyncIterator[bytes]:
+        yield b"no gzip"
+
+    server = FakeServer(CONDITIONS[:1])
+    server.before = first_times(
+        1, lambda: httpx.Response(200, content=garbled(), headers={"Content-Encoding": "gzip"})
+    )
+    assert found(server) == ["c0"]
+    assert len(server.slept) == 1
 
 
 def test_a_wait_beyond_patience_is_given_up_at_once() -> None:
