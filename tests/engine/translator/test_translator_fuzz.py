@@ -26,26 +26,33 @@ SECONDS = float(os.environ.get("MEASUREWISE_FUZZ_SECONDS", "3"))
 SEED = int(os.environ.get("MEASUREWISE_FUZZ_SEED", "20261122"))
 
 SNIPPETS = """
-define A: [Encounter: "V"] E with [Condition] C such that C.recordedDate during E.period return E.id
 define B: from ({1, 2}) X, ({'a'}) Y let z: X + 1 where z > 1 return distinct { x: X, y: Y } sort by x desc
 define C: case when A is null then Interval[1, 10) else Interval(null, 5] end
-define D: (4 'mg' + 3 'g') as Quantity
+define D: (4 'mg' + 3 'g') as System.Quantity
 define E: if exists (A) then @2012-01-01T10:00 else null
 define F: collapse { Interval[1, 2], Interval[3, 4] } per 1
 define G: ({1, 2, 3}) N aggregate all R starting 0: R + N
 define fluent function twice(a Integer): a * 2
-define H: (3).twice() + Length('abc') div 2
+define H: Length('abc') div 2
 define I: singleton from ({ Tuple { a: 1, b: null } })
-define J: 3 days or less after start of Interval[@2012, @2013]
-define K: A.period overlaps day of Interval[Now(), null]
+define J: @2012 3 days or less after start of Interval[@2012, @2013]
+define K: First(A).period overlaps day of Interval[Now(), null]
 define L: ToQuantity('5 mg') ~ 5 'mg' and not (1 = null) implies true
 define M: Code '1' from "S" display 'x'
 define N: convert 5 to String & 'a'
 define O: maximum Integer + minimum Long
-valueset "V": 'http://example.org/v'
+"""
+
+BEGINNINGS = {"using", "include", "codesystem", "valueset", "parameter", "context", "define"}
+
+HEADER = """library Fuzzed version '1'
+using FHIR version '4.0.1'
+include FHIRHelpers
 codesystem "S": 'http://example.org/s'
+valueset "V": 'http://example.org/v'
 parameter P List<Choice<Integer, Tuple { a String }>> default null
 context Patient
+define A: [Encounter: "V"] E with [Condition] C such that C.recordedDate during E.period
 """
 
 
@@ -68,7 +75,6 @@ def words(text: str) -> list[str]:
 
 def made_texts(chance: random.Random, texts: list[str]) -> Iterator[str]:
     """Texts without end: valid ones, and such as are nearly so."""
-    header = "library Fuzzed version '1'\nusing FHIR version '4.0.1'\ninclude FHIRHelpers\n"
     lines = [line for line in SNIPPETS.splitlines() if line]
     vocabulary = sorted(KEYWORDS | PHRASES) + [
         "A",
@@ -88,7 +94,7 @@ def made_texts(chance: random.Random, texts: list[str]) -> Iterator[str]:
     real = [words(text) for text in texts]
     while True:
         if chance.random() < 0.5:
-            chosen = words(header) + words("\n".join(chance.sample(lines, chance.randint(1, len(lines)))))
+            chosen = words(HEADER) + words("\n".join(chance.sample(lines, chance.randint(1, 6))))
         else:
             whole = chance.choice(real)
             chosen = whole[: chance.randint(20, min(len(whole), 400))]
@@ -106,7 +112,7 @@ def made_texts(chance: random.Random, texts: list[str]) -> Iterator[str]:
             else:
                 chosen[at] = chance.choice(chosen)
             chosen = chosen or ["library"]
-        yield " ".join(chosen)
+        yield "".join(f"\n{word}" if word in BEGINNINGS else f" {word}" for word in chosen)
 
 
 def check(text: str, translator: Translator) -> bool:
