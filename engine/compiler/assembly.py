@@ -326,11 +326,15 @@ class Assembly:
                 kind = self.shapes.named(source.parameter_type)
             elif source.default is not None:
                 kind = self.shapes.declared(source.default) or ANY
-            variable = f"P{len(self.parameters) + 1}"
             default = None
+            em = Emitter(self, unit, f"library {unit.label}, parameter '{name}'")
+            value = None
             if source.default is not None:
-                em = Emitter(self, unit, f"library {unit.label}, parameter '{name}'")
-                value = em.expr(source.default)
+                # A default is settled before run constants are, so it must not lean on them.
+                with self.constants.inline():
+                    value = em.expr(source.default)
+            variable = f"P{len(self.parameters) + 1}"
+            if value is not None:
                 default = f"default_{variable}"
                 em.w.emit(f"return {value.text}")
                 self.prelude.insert(0, f"def {default}():\n{em.w.text()}")

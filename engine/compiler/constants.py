@@ -6,6 +6,8 @@ program is bound to its parameters and is a plain global name in the functions t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from measurewise.engine import elm
@@ -75,6 +77,13 @@ class Constants:
         term = self._make(unit, node) if self._constant(unit, node) else None
         self._terms[id(node)] = term
         return term
+
+    @contextmanager
+    def inline(self) -> Iterator[None]:
+        """What is emitted inside makes no use of run constants."""
+        self._building += 1
+        yield
+        self._building -= 1
 
     def _make(self, unit: Unit, node: elm.Expression) -> Term | None:
         from measurewise.engine.compiler.emitter import Emitter

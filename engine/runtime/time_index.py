@@ -40,10 +40,10 @@ def extent(value: Any) -> Window:
         low, high = value.low, value.high
         if type(low) not in _POINTS or type(high) not in _POINTS:
             return ALWAYS
-        return (
-            MIN_PACKED if low is None else min(low.lo, low.local),
-            MAX_PACKED if high is None else max(high.hi, high.local),
-        )
+        first = MIN_PACKED if low is None else min(low.lo, low.local)
+        last = MAX_PACKED if high is None else max(high.hi, high.local)
+        # Bounds the wrong way round are compared one by one, so both count.
+        return (first, last) if first <= last else (last, first)
     return ALWAYS
 
 
@@ -58,25 +58,41 @@ def _slack(precision: int | None) -> int:
     return _DAYS
 
 
+_TO_NEXT_YEAR = 4 << 32
+"""From month 12 to month 16, which is month 0 of the next year."""
+
+
+def _later(packed: int, slack: int) -> int:
+    """A moment moved on by slack in its fields; past month 12 comes the next year."""
+    moved = packed + slack
+    return moved + _TO_NEXT_YEAR if moved >> 32 & 15 > 12 else moved
+
+
+def _earlier(packed: int, slack: int) -> int:
+    """A moment moved back by slack in its fields; before month 1 comes the year before."""
+    moved = packed - slack
+    return moved if 1 <= moved >> 32 & 15 <= 12 else moved - _TO_NEXT_YEAR
+
+
 def window_at(value: Any, precision: int | None = None) -> Window:
     """Where something must be to share a moment with ``value`` (in, during, overlaps, same)."""
     low, high = extent(value)
     if low > high:
         return NEVER
     slack = _slack(precision)
-    return (low - slack, high + slack)
+    return (_earlier(low, slack), _later(high, slack))
 
 
 def window_before(value: Any, precision: int | None = None) -> Window:
     """Where something must begin to be before ``value`` or the same."""
     low, high = extent(value)
-    return NEVER if low > high else (MIN_PACKED, high + _slack(precision))
+    return NEVER if low > high else (MIN_PACKED, _later(high, _slack(precision)))
 
 
 def window_after(value: Any, precision: int | None = None) -> Window:
     """Where something must end to be after ``value`` or the same."""
     low, high = extent(value)
-    return NEVER if low > high else (low - _slack(precision), MAX_PACKED)
+    return NEVER if low > high else (_earlier(low, _slack(precision)), MAX_PACKED)
 
 
 class TimeIndex:
@@ -125,8 +141,8 @@ class TimeIndex:
             return False
         moment = value.lo
         slack = _DAYS if precision is None or precision > MONTH else _slack(precision)
-        stop = bisect_right(self._lows, moment + slack)
-        return stop == 0 or self._highs[stop - 1] < moment - slack
+        stop = bisect_right(self._lows, _later(moment, slack))
+        return stop == 0 or self._highs[stop - 1] < _earlier(moment, slack)
 
     def within(self, window: Window, *others: Window) -> Sequence[Any]:
         """The rows that could meet all windows, in the order of the list."""
