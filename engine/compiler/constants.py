@@ -109,8 +109,10 @@ class Constants:
         self._count += 1
         name = f"K{self._count}"
         body = em.w.text()
-        lines = f"def {name.lower()}():\n{body}\n    return {value.text}\n\n{name} = {name.lower()}()"
-        self._assembly.prelude.append(lines.replace(":\n\n", ":\n"))
+        maker = f"def {name.lower()}():\n{body}\n    return {value.text}\n".replace(":\n\n", ":\n")
+        # An error is the patient's who needs the value, not the run's.
+        attempt = f"try:\n    {name} = {name.lower()}()\nexcept EvaluationError as error:\n"
+        self._assembly.prelude.append(f"{maker}\n{attempt}    FAILED[{name!r}] = error")
         return Term(name, value.type, atomic=True, nullable=value.nullable, origin=value.origin)
 
     def _constant(self, unit: Unit, node: elm.Expression) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -19,7 +19,7 @@ from measurewise.engine.compiler.assembly import Assembly
 from measurewise.engine.compiler.planner import ProfileMatching, Terminology, plan
 from measurewise.engine.compiler.retrieval import Retrieval
 from measurewise.engine.compiler.runtime_names import NAMES, U, date_filter
-from measurewise.engine.errors import NotFoundError
+from measurewise.engine.errors import EvaluationError, NotFoundError
 from measurewise.engine.models.model import Model
 from measurewise.engine.record.record import Record
 from measurewise.engine.runtime.fhir import boxed_value_reader, datetime_reader, period_reader
@@ -122,7 +122,11 @@ class Run:
                 if parameter.default is not None:
                     defaults.append(parameter)
         names["DEFAULTS"] = frozenset(p.variable for p in defaults)
+        failed: dict[str, EvaluationError] = {}
+        names.update(FAILED=failed, EvaluationError=EvaluationError)
         exec(program.code, names)  # noqa: S102  the compiler's own output
+        if failed:
+            _raise_where_used(names, failed)
         self._names = names
         self._blank: list[Any] = [U] * self._slots
         self._entries = {
@@ -149,6 +153,21 @@ class Run:
             return self._by_name[library, name]
         except KeyError:
             raise NotFoundError(f"There is no definition '{name}'.", where=f"library {library}") from None
+
+
+def _raise_where_used(names: dict[str, Any], failed: Mapping[str, EvaluationError]) -> None:
+    """Let the functions that use a run constant which could not be computed raise its error."""
+
+    def raiser(error: EvaluationError) -> Callable[..., Any]:
+        def fail(*_: Any) -> Any:
+            raise error
+
+        return fail
+
+    for name, function in list(names.items()):
+        code = getattr(function, "__code__", None)
+        for constant in failed.keys() & set(code.co_names if code is not None else ()):
+            names[name] = raiser(failed[constant])
 
 
 class PatientEvaluation:

@@ -201,11 +201,6 @@ def test_the_related_list_is_evaluated_once_for_all_rows():
     assert traces(query(("N", of([1, 2, 3])), relationship=[fitting])) == ([2, 3], ["related", "related"])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the list is evaluated once for the table it is looked up in and once more for a variable that "
-    "nothing reads (chapters/queries.py, _related; assembly index functions do not share the lifted list)",
-)
 def test_a_list_that_is_joined_is_evaluated_once():
     listed = query(("M", of([1, 2])), where=greater(seen(alias("M"), "related"), 0))
     fitting = related("With", "M", listed, binary("Equal", alias("N"), alias("M")))

@@ -216,12 +216,6 @@ def test_a_parameter_without_a_value_is_null():
     assert patient(bound(compiled(none))).value(NAME, "X") is None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=NameError,
-    reason="a default made of run constants (Interval, DateTime, ...) reads K1 before it is set: the source "
-    "settles defaults before the run constants (program.py, _program)",
-)
 def test_a_parameter_without_a_value_has_its_default():
     default = interval(datetime(2025, 1, 1), datetime(2025, 12, 31))
     some = library({"X": parameter("Measurement Period")}, parameters=[period_parameter(default=default)])
@@ -244,11 +238,6 @@ def test_a_parameter_may_be_given_as_null_although_it_has_a_default():
     assert patient(bound(compiled(given), parameters={"N": None})).value(NAME, "X") is None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="both parameters are named P1: the name is chosen before the default is compiled, and the default "
-    "registers its own parameter first (assembly.py, parameter)",
-)
 def test_a_default_may_hang_on_another_parameter():
     first = {"name": "A", "accessLevel": "Public", "default": of(20)}
     second = {"name": "B", "accessLevel": "Public", "default": op("Add", parameter("A"), of(1))}
@@ -289,11 +278,6 @@ def test_what_hangs_on_parameters_alone_is_computed_once_a_run():
     assert patient(run).value(NAME, "Again") is False
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=EvaluationError,
-    reason="date arithmetic is taken for total and done when the program is bound (constants.py, HOISTED)",
-)
 def test_arithmetic_that_overflows_raises_for_the_patient_not_for_the_run():
     too_late = op("Add", datetime(9999, 12, 31), node("Quantity", value=5, unit="years"))
     given = library({"Bad": too_late, "Good": of(1)})
