@@ -5,13 +5,14 @@ from __future__ import annotations
 from measurewise.engine import elm
 from measurewise.engine.compiler.prefilter.requirements import (
     ANYTHING,
+    NOTHING,
     Coded,
     OnRow,
     Requirement,
     ValueSetUse,
     any_of,
 )
-from measurewise.engine.compiler.prefilter.symbols import NULL, Element, Scope
+from measurewise.engine.compiler.prefilter.symbols import NULL, Element, Scope, Value
 from measurewise.engine.compiler.prefilter.values import Reading
 from measurewise.engine.compiler.retrieval import CodeElement
 from measurewise.engine.models.types import ListType
@@ -25,17 +26,20 @@ def coded(
     codes: tuple[tuple[str | None, str], ...],
 ) -> Requirement:
     """That what a code, concept or list of them comes from has one of some codes. Raises UndecidedError."""
-    options = []
-    for value in reading.values(node, scope):
-        if value is NULL:
-            continue
-        if not isinstance(value, Element):
-            return ANYTHING
-        element = _code_element(reading, value)
-        if element is None:
-            return ANYTHING
-        options.append(OnRow(value.row, Coded((element,), uses, codes)))
-    return any_of(options)
+    return any_of(coded_value(reading, value, uses, codes) for value in reading.values(node, scope))
+
+
+def coded_value(
+    reading: Reading, value: Value, uses: tuple[ValueSetUse, ...], codes: tuple[tuple[str | None, str], ...]
+) -> Requirement:
+    """As :func:`coded`, for a value."""
+    if value is NULL:
+        return NOTHING
+    element = _code_element(reading, value) if isinstance(value, Element) else None
+    if element is None:
+        return ANYTHING
+    assert isinstance(value, Element)
+    return OnRow(value.row, Coded((element,), uses, codes))
 
 
 def _code_element(reading: Reading, value: Element) -> CodeElement | None:

@@ -40,7 +40,7 @@ LATER = (elm.After, elm.SameOrAfter, elm.Greater, elm.GreaterOrEqual)
 SAME = (elm.SameAs, elm.Equal)
 
 RELATIONS: tuple[type, ...] = (*WITHIN, *AROUND, *TOUCHING, *EARLIER, *LATER, *SAME, elm.Starts, elm.Ends)
-"""Comparisons and timing phrases that are null or false where an operand is null (In: its second)."""
+"""Comparisons and timing phrases that are never true where an operand is null, but for :func:`tolerated`."""
 
 PROPAGATING = (
     elm.Start,
@@ -67,13 +67,25 @@ PROPAGATING = (
 Ends = tuple[Bound, Bound]
 
 
+def tolerated(node: elm.BinaryExpression) -> int | None:
+    """Which operand may be null although the relation is true: null may be among the elements of a list."""
+    return 0 if isinstance(node, WITHIN) else 1 if isinstance(node, AROUND) else None
+
+
 def related(node: elm.BinaryExpression, first: Value, second: Value) -> Requirement:
     """What a relation between two values says of the rows they come from."""
-    if first is NULL or second is NULL:
-        return NOTHING
+    values = (first, second)
+    may_be_null = tolerated(node)
+    if may_be_null is not None and isinstance(values[1 - may_be_null], Span):
+        may_be_null = None
     there: list[Requirement] = []
     ends: list[Ends | None] = []
-    for value in (first, second):
+    for number, value in enumerate(values):
+        if number == may_be_null:
+            ends.append(None)
+            continue
+        if value is NULL:
+            return NOTHING
         if isinstance(value, Point):
             there.append(OnRow(value.row, Present((value.element,))))
             ends.append((value, value))

@@ -13,13 +13,14 @@ from itertools import product
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.assembly import Assembly
-from measurewise.engine.compiler.prefilter.codes import coded, spelled_out, value_set
+from measurewise.engine.compiler.prefilter.codes import coded, coded_value, spelled_out, value_set
 from measurewise.engine.compiler.prefilter.comparisons import (
     PROPAGATING,
     RELATIONS,
     age_range,
     count_at_least_one,
     related,
+    tolerated,
 )
 from measurewise.engine.compiler.prefilter.lists import ROWS
 from measurewise.engine.compiler.prefilter.requirements import (
@@ -35,6 +36,7 @@ from measurewise.engine.compiler.prefilter.requirements import (
     Requirement,
     TimeBound,
     Unreadable,
+    ValueSetUse,
     all_of,
     any_of,
 )
@@ -207,10 +209,8 @@ class Derivation(Reading):
         counted = count_at_least_one(node)
         if counted is not None:
             return some(self.rows(counted, scope))
-        first, second = node.operand
-        there = [self.nonnull(second, scope)]
-        if not isinstance(node, elm.In):
-            there.append(self.nonnull(first, scope))
+        may_be_null = tolerated(node)
+        there = [self.nonnull(o, scope) for number, o in enumerate(node.operand) if number != may_be_null]
         return all_of([*there, self.split(lambda: self._related(node, scope))])
 
     def _related(self, node: elm.BinaryExpression, scope: Scope) -> Requirement:
@@ -262,16 +262,23 @@ class Derivation(Reading):
 
     # ---------------------------------------------------------------------------------- true: codes
 
-    def _true_in_value_set(self, node: elm.InValueSet | elm.AnyInValueSet, scope: Scope) -> Requirement:
-        named = node.valueset or node.valueset_expression
-        code = node.code if isinstance(node, elm.InValueSet) else node.codes
-        if named is None:
-            return ANYTHING
-        use = value_set(self, named, scope)
-        there = ANYTHING if isinstance(node, elm.AnyInValueSet) else self.nonnull(code, scope)
+    def _true_in_value_set(self, node: elm.InValueSet, scope: Scope) -> Requirement:
+        there = self.nonnull(node.code, scope)
+        use = self._named_value_set(node, scope)
         if use is None:
             return there
-        return all_of([there, self.split(lambda: coded(self, code, scope, (use,), ()))])
+        return all_of([there, self.split(lambda: coded(self, node.code, scope, (use,), ()))])
+
+    def _true_any_in_value_set(self, node: elm.AnyInValueSet, scope: Scope) -> Requirement:
+        rows = self.rows(node.codes, scope)
+        use = self._named_value_set(node, scope)
+        if use is None:
+            return some(rows)
+        return any_of(all_of([row.required(), coded_value(self, row.value, (use,), ())]) for row in rows)
+
+    def _named_value_set(self, node: elm.InValueSet | elm.AnyInValueSet, scope: Scope) -> ValueSetUse | None:
+        named = node.valueset or node.valueset_expression
+        return None if named is None else value_set(self, named, scope)
 
     def _true_equivalent(self, node: elm.Equivalent, scope: Scope) -> Requirement:
         for tested, wanted in (node.operand, node.operand[::-1]):
@@ -448,7 +455,7 @@ TRUE: dict[type, Ask] = {
     elm.Query: D._true_query,
     elm.FunctionRef: D._true_function,
     elm.InValueSet: D._true_in_value_set,
-    elm.AnyInValueSet: D._true_in_value_set,
+    elm.AnyInValueSet: D._true_any_in_value_set,
     elm.Equivalent: D._true_equivalent,
     **dict.fromkeys(RELATIONS, D._true_relation),
 }
