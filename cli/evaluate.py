@@ -85,6 +85,14 @@ def evaluate(
     ] = "+00:00",
     reporter: Annotated[str | None, Parameter(help="Who reports, such as Organization/1.")] = None,
     no_cache: NoCache = False,
+    check_shape: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Hold every record to the shape of FHIR R4 first, and tell what has it not. Without it, "
+            "only what the logic stumbles over is mended and told.",
+        ),
+    ] = False,
     strata: Annotated[bool, Parameter(negative="", help="Show a row for each stratum.")] = False,
     json: AsJson = False,
 ) -> int:
@@ -119,6 +127,7 @@ def evaluate(
         zone=offset_minutes(zone),
         evaluated_resources=kind == "individual",
         supplemental_data=kind == "individual",
+        check_shape=check_shape,
     )
     source = Patients(patients)
     prepared = preparation.prepared()

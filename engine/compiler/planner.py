@@ -3,6 +3,9 @@
 All retrieves of a run that look at one element of one resource type share an index: code → system → which of
 their code sets hold it. The first of them to be asked for a patient walks the resources of the type once and
 deals each resource out to every code set it belongs to; the others find their answer ready.
+
+A code that has not the shape of FHIR raises TypeError or AttributeError, so that nothing is passed over in
+silence: whoever evaluates mends the record and asks again.
 """
 
 from __future__ import annotations
@@ -191,14 +194,20 @@ def _walker(
         def walk_concept(resources: list[Any], index: Any, hits: list[list[Any] | None]) -> None:
             for resource in resources:
                 concept = resource.get(name)
-                if type(concept) is not dict:
+                if concept is None:
                     continue
                 for coding in concept.get("coding") or ():
-                    systems = index.get(coding.get("code"))
+                    code = coding.get("code")
+                    systems = index.get(code)
                     if systems is not None:
-                        numbers = systems.get(coding.get("system"))
+                        system = coding.get("system")
+                        numbers = systems.get(system)
                         if numbers is not None:
                             _deal(resource, numbers, hits)
+                        elif system is not None and type(system) is not str:
+                            raise _no_string(system)
+                    elif type(code) is not str and code is not None:
+                        raise _no_string(code)
 
         return walk_concept
 
@@ -210,22 +219,34 @@ def _walker(
                     continue
                 if element.kind == "code":
                     for code in value if isinstance(value, list) else (value,):
+                        if type(code) is not str and code is not None:
+                            raise _no_string(code)
                         for numbers in (index.get(code) or {}).values():
                             _deal(resource, numbers, hits)
                     continue
                 for item in value if isinstance(value, list) else (value,):
-                    if type(item) is not dict:
+                    if item is None:
                         continue
                     for coding in (
                         (item.get("coding") or ()) if element.kind == "CodeableConcept" else (item,)
                     ):
-                        systems = index.get(coding.get("code"))
+                        code = coding.get("code")
+                        systems = index.get(code)
                         if systems is not None:
-                            numbers = systems.get(coding.get("system"))
+                            system = coding.get("system")
+                            numbers = systems.get(system)
                             if numbers is not None:
                                 _deal(resource, numbers, hits)
+                            elif system is not None and type(system) is not str:
+                                raise _no_string(system)
+                        elif type(code) is not str and code is not None:
+                            raise _no_string(code)
 
     return walk
+
+
+def _no_string(found: Any) -> TypeError:
+    return TypeError(f"a {type(found).__name__} stands where a code or its system belongs")
 
 
 def _deal(resource: Any, numbers: tuple[int, ...], hits: list[list[Any] | None]) -> None:

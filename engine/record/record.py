@@ -8,8 +8,11 @@ contained resources become resources of their own, and references inside the bun
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from measurewise.engine.errors import RecordError
 
@@ -20,7 +23,8 @@ class Record:
     """The resources of one patient.
 
     ``patient`` is the Patient; ``by_type`` the resources of each type in the order they came (the Patient
-    included); ``issues`` sentences about entries that could not be used.
+    included); ``issues`` sentences about what is not FHIR: entries that could not be used and, once the
+    record was evaluated, elements that the logic stumbled over.
     """
 
     __slots__ = ("by_type", "issues", "patient")
@@ -36,14 +40,21 @@ class Record:
                 if "contained" in resource:
                     contained = True
                 by_type[kind].append(resource)
-            except KeyError:
+            except (KeyError, TypeError):
+                if not isinstance(resource, dict):
+                    self.issues.append("An entry is not a JSON object and is left out.")
+                    continue
                 kind = resource.get("resourceType")
-                if kind is None:
+                if type(kind) is list and len(kind) == 1 and type(kind[0]) is str:
+                    self.issues.append(f"The resourceType {kind[0]} is a list; its only entry is read.")
+                    kind = kind[0]
+                    resource = {**resource, "resourceType": kind}
+                if type(kind) is str:
+                    by_type.setdefault(kind, []).append(resource)
+                elif kind is None:
                     self.issues.append("An entry has no resourceType and is left out.")
                 else:
-                    by_type[kind] = [resource]
-            except TypeError:
-                self.issues.append("An entry is not a JSON object and is left out.")
+                    self.issues.append("An entry's resourceType is not a string; the entry is left out.")
         patients = by_type.get("Patient")
         if patients is None:
             raise RecordError(
@@ -61,6 +72,40 @@ class Record:
         self.by_type = by_type
         if contained:
             self._lift_contained()
+
+    @property
+    def subject(self) -> str:
+        """The reference to the patient, as results and reports name it.
+
+        A Patient need not have an id (FHIR R4, Resource.id), and a report must name its subject: such a
+        patient gets a placeholder made from the whole record, which is the same wherever and whenever the
+        record is read, and an issue says so.
+        """
+        identity = self.patient.get("id")
+        return f"Patient/{identity}" if type(identity) is str and identity else self._placeholder(identity)
+
+    def _placeholder(self, identity: Any) -> str:
+        if type(identity) is int:
+            sentence = "The id of the Patient is a number where a string belongs; it is read as one."
+            subject = f"Patient/{identity}"
+        else:
+            record = msgspec.json.encode(self.by_type, enc_hook=str, order="deterministic")
+            subject = f"Patient/without-id-{hashlib.blake2b(record, digest_size=8).hexdigest()}"
+            sentence = f"The Patient has no id; results name it {subject}."
+        self.remark(sentence)
+        return subject
+
+    def remark(self, *sentences: str) -> None:
+        """Put sentences among the issues, each once."""
+        self.issues += [sentence for sentence in sentences if sentence not in self.issues]
+
+    def with_resources(self, by_type: dict[str, list[Resource]]) -> Record:
+        """The same patient with other copies of the same resources; the issues stay with this record."""
+        copy = object.__new__(Record)
+        copy.by_type = by_type
+        copy.issues = []
+        copy.patient = by_type["Patient"][0]
+        return copy
 
     def resources(self) -> list[Resource]:
         """All resources, by type."""
@@ -83,17 +128,23 @@ class Record:
         for kind, resources in self.by_type.items():
             for index, resource in enumerate(resources):
                 inner = resource.get("contained")
-                if not isinstance(inner, list) or not inner:
+                if not inner:
+                    continue
+                identity = resource.get("id")
+                if isinstance(inner, dict):
+                    inner = [inner]
+                    self.issues.append(f"{kind}/{identity}: contained is an object where a list belongs.")
+                elif not isinstance(inner, list):
+                    self.issues.append(f"{kind}/{identity}: contained is no list and is left out.")
                     continue
                 names: dict[str, str] = {}
+                container = f"without-id-{kind}-{index}" if identity is None else identity
                 for child in inner:
-                    if not isinstance(child, dict) or "resourceType" not in child:
-                        self.issues.append(
-                            f"{kind}/{resource.get('id')} contains an entry with no resourceType."
-                        )
+                    if not isinstance(child, dict) or type(child.get("resourceType")) is not str:
+                        self.issues.append(f"{kind}/{identity} contains an entry with no resourceType.")
                         continue
                     local = str(child.get("id", "")).lstrip("#")
-                    name = f"{resource.get('id')}#{local}"
+                    name = f"{container}#{local}"
                     names["#" + local] = f"{child['resourceType']}/{name}"
                     if child["resourceType"] != "Patient":
                         lifted.setdefault(child["resourceType"], []).append({**child, "id": name})
@@ -104,14 +155,23 @@ class Record:
             self.by_type.setdefault(kind, []).extend(found)
 
 
-def _repointed(value: Any, names: dict[str, str]) -> Any:
+def _repointed(resource: Resource, names: dict[str, str]) -> Resource:
+    """A copy of a resource whose references go by other names."""
+    try:
+        copy: Resource = _copied(resource, names)
+    except RecursionError:
+        raise RecordError("A resource is nested too deeply to be read.") from None
+    return copy
+
+
+def _copied(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {
-            k: names.get(v, v) if k == "reference" and isinstance(v, str) else _repointed(v, names)
+            k: names.get(v, v) if k == "reference" and isinstance(v, str) else _copied(v, names)
             for k, v in value.items()
         }
     if isinstance(value, list):
-        return [_repointed(v, names) for v in value]
+        return [_copied(v, names) for v in value]
     return value
 
 
@@ -125,15 +185,35 @@ def record_of_bundle(bundle: Any, *, where: str = "") -> Record:
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         kind = bundle.get("resourceType") if isinstance(bundle, dict) else type(bundle).__name__
         raise RecordError(f"It is a {kind}, not a Bundle.", where=where, mend="Give a FHIR Bundle.")
-    entries = [e for e in bundle.get("entry") or () if isinstance(e, dict)]
-    resources = [e["resource"] for e in entries if isinstance(e.get("resource"), dict)]
+    entries = bundle.get("entry") or []
+    issues: list[str] = []
+    if type(entries) is dict:
+        issues.append(
+            "The entry of the Bundle is an object where a list belongs; it is read as a list of one."
+        )
+        entries = [entries]
+    elif type(entries) is not list:
+        raise RecordError("The entry of the Bundle is no list.", where=where, mend="Give a FHIR Bundle.")
+    resources = []
+    for entry in entries:
+        resource = entry.get("resource") if type(entry) is dict else entry
+        if type(resource) is dict:
+            resources.append(resource)
+        elif resource is not None or entry is None:
+            issues.append("An entry is not a JSON object and is left out.")
     names: dict[str, str] = {}
     for entry in entries:
-        url, resource = entry.get("fullUrl"), entry.get("resource")
-        if isinstance(url, str) and url.startswith("urn:") and isinstance(resource, dict):
-            identifier = resource.get("id") or url.rsplit(":", 1)[-1]
-            resource.setdefault("id", identifier)
-            names[url] = f"{resource.get('resourceType')}/{identifier}"
+        url = entry.get("fullUrl") if type(entry) is dict else None
+        if type(url) is str and url.startswith("urn:"):
+            resource = entry.get("resource")
+            if type(resource) is dict:
+                identifier = resource.get("id") or url.rsplit(":", 1)[-1]
+                if resource.get("id") is None:
+                    resource["id"] = identifier
+                names[url] = f"{resource.get('resourceType')}/{identifier}"
     if names:
         resources = [_repointed(r, names) for r in resources]
-    return Record(resources, where=where)
+    record = Record(resources, where=where)
+    if issues:
+        record.issues[:0] = issues
+    return record

@@ -59,6 +59,7 @@ class Preparation:
     zone: int = 0
     evaluated_resources: bool = False
     supplemental_data: bool = False
+    check_shape: bool = False
 
     def prepared(self) -> Prepared:
         """The measures, ready to run. Raises as ``load_content`` and ``Engine.prepare`` do."""
@@ -78,6 +79,7 @@ class Preparation:
             zone=self.zone,
             evaluated_resources=self.evaluated_resources,
             supplemental_data=self.supplemental_data,
+            check_shape=self.check_shape,
         )
 
 
@@ -131,8 +133,7 @@ def evaluate_batch(
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, Exception):
                 succeeded = False
-                identity = f"{where}, Patient/{record.patient.get('id')}"
-                issue = Issue.of(outcome, identity, measures[position].name)
+                issue = Issue.of(outcome, where, measures[position].name)
                 batch.issues.append(issue)
                 if keep == "reports":
                     batch.reports.append(to_json(operation_outcome([issue])))

@@ -41,7 +41,7 @@ class Issue:
         return cls("error", "exception", what, where, mend, measure)
 
     def __str__(self) -> str:
-        about = f" [{self.measure}]" if self.measure else ""
+        about = f" [{self.measure}]" if self.measure and self.measure not in self.where else ""
         return str(MeasurewiseError(self.what, where=f"{self.where}{about}", mend=self.mend))
 
     def as_json(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -13,14 +13,17 @@ from measurewise.engine.compiler.prefilter import ANYTHING, Prefilter, Requireme
 from measurewise.engine.compiler.program import PatientEvaluation, Program, Run
 from measurewise.engine.content.content import Content, MeasureContent
 from measurewise.engine.content.resolution import StalePolicy
-from measurewise.engine.errors import ContentError
+from measurewise.engine.errors import ContentError, MeasurewiseError
 from measurewise.engine.measure.populations import Evaluator
 from measurewise.engine.measure.reports.individual import individual_report
 from measurewise.engine.measure.reports.parts import Json, Reporting
 from measurewise.engine.measure.results import PatientResult
+from measurewise.engine.record.normalise import mended
 from measurewise.engine.record.profiles import Matching, profile_table
 from measurewise.engine.record.record import Record
 from measurewise.engine.runner.compilation import Compiled, MissingPolicy, compile_measures
+from measurewise.engine.runner.element_shapes import elements
+from measurewise.engine.runner.faults import evaluation_error
 from measurewise.engine.runner.period import Period
 from measurewise.engine.runner.prefilters import initial_requirement
 from measurewise.engine.runner.translation import EngineKind, LibraryTrees, ModelInfos
@@ -67,6 +70,7 @@ class Engine:
         parameters: Mapping[str, Any] | None = None,
         supplemental_data: bool = False,
         evaluated_resources: bool = False,
+        check_shape: bool = False,
         messages: MessageSink | None = None,
     ) -> Prepared:
         """Measures ready to run for one period; without names, all measures of the content.
@@ -74,8 +78,9 @@ class Engine:
         ``measures`` are names, ids, canonical URLs or unambiguous beginnings (``CMS122``), each with
         ``|version`` where wanted. ``now`` is the moment of the evaluation request (the end of the period when
         not given, so that results can be repeated), ``zone`` its offset in minutes. ``parameters`` are CQL
-        values for parameters other than "Measurement Period". Raises NotFoundError and ContentError for
-        content that is not there or cannot be used.
+        values for parameters other than "Measurement Period". ``check_shape`` holds every record to the shape
+        of FHIR R4 before it is evaluated (see ``Prepared.evaluate``). Raises NotFoundError and ContentError
+        for content that is not there or cannot be used.
         """
         found = [self.content.measure(m) for m in measures] if measures else list(self.content.measures)
         if not found:
@@ -104,6 +109,7 @@ class Engine:
             asked,
             supplemental_data=supplemental_data,
             evaluated_resources=evaluated_resources,
+            check_shape=check_shape,
             value_sets=self.value_sets,
             requirement=lambda: (
                 ANYTHING if own_periods else initial_requirement(found, compiled.measures, self.trees)
@@ -144,6 +150,7 @@ class Prepared:
         *,
         supplemental_data: bool,
         evaluated_resources: bool,
+        check_shape: bool,
         value_sets: ValueSetIndex,
         requirement: Callable[[], Requirement] = lambda: ANYTHING,
         zone: int = 0,
@@ -153,6 +160,7 @@ class Prepared:
         self.notices = compiled.notices
         self.run = run
         self.period = period
+        self._check_shape = check_shape
         self._value_sets = value_sets
         self._requirement = requirement
         self._zone = zone
@@ -184,22 +192,78 @@ class Prepared:
         )
 
     def evaluate(self, record: Record) -> list[PatientResult]:
-        """The patient's result in each measure. Raises EvaluationError as the CQL does."""
-        definitions = self.run.patient(record)
-        subject = f"Patient/{record.patient.get('id')}"
-        return [evaluator(definitions, subject) for evaluator in self._evaluators]
+        """The patient's result in each measure.
 
-    def attempt(self, record: Record) -> list[PatientResult | Exception]:
+        Resources are taken as they come. A measure whose logic stumbles is evaluated with copies of them that
+        have the shape of FHIR R4 (``record/normalise.py``); what was changed for it is added to
+        ``record.issues``, and the resources of the record stay as they are. An element that the logic reads
+        without stumbling (a number compared with a code) shows only where the measures were prepared with
+        ``check_shape``, which makes the copies beforehand. Raises EvaluationError, which names patient,
+        measure and definition, as the CQL does and where the copies do not help.
+        """
+        definitions = self._start(record)
+        subject = record.subject
+        try:
+            return [evaluator(definitions, subject) for evaluator in self._evaluators]
+        except Exception:  # noqa: S110  attempt tells of it, measure by measure
+            pass
+        results: list[PatientResult] = []
+        for outcome in self.attempt(record):
+            if isinstance(outcome, Exception):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    def attempt(self, record: Record) -> list[PatientResult | MeasurewiseError]:
         """As ``evaluate``, but what goes wrong in one measure stands in its place and spares the others."""
-        definitions = self.run.patient(record)
-        subject = f"Patient/{record.patient.get('id')}"
+        definitions = self._start(record)
+        subject = record.subject
         outcomes: list[PatientResult | Exception] = []
         for evaluator in self._evaluators:
             try:
                 outcomes.append(evaluator(definitions, subject))
             except Exception as error:
                 outcomes.append(error)
-        return outcomes
+        return self._attempted_again(record, subject, outcomes)
+
+    def _start(self, record: Record) -> PatientEvaluation:
+        found = self._in_shape(record) if self._check_shape else None
+        return self.run.patient(record) if found is None else found
+
+    def _attempted_again(
+        self, record: Record, subject: str, outcomes: Sequence[PatientResult | Exception]
+    ) -> list[PatientResult | MeasurewiseError]:
+        """The outcomes with each failure tried once more on the record in the shape of FHIR."""
+        settled: list[PatientResult | MeasurewiseError] = []
+        definitions: PatientEvaluation | None = None
+        tried = False
+        for measure, evaluator, outcome in zip(self.measures, self._evaluators, outcomes, strict=True):
+            if isinstance(outcome, PatientResult):
+                settled.append(outcome)
+                continue
+            if not tried:
+                tried = True
+                definitions = self._in_shape(record)
+            error = outcome
+            if definitions is not None:
+                try:
+                    settled.append(evaluator(definitions, subject))
+                    continue
+                except Exception as again:
+                    error = again
+            settled.append(evaluation_error(error, self.program, subject, measure.name))
+        return settled
+
+    def _in_shape(self, record: Record) -> PatientEvaluation | None:
+        """The definitions of the record's copy in the shape of FHIR; None where the record has it."""
+        try:
+            found = mended(record, elements)
+        except RecursionError:
+            return None
+        if found is None:
+            return None
+        record.remark(*found.issues)
+        return self.run.patient(found.record)
 
     def report(self, result: PatientResult, *, reporter: str | None = None, date: str | None = None) -> Json:
         """The individual MeasureReport of one of ``evaluate``'s results; see ``reporting``."""

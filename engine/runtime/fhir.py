@@ -1,8 +1,8 @@
 """Reading FHIR R4 JSON as CQL values, and tests of coded elements that need no CQL value at all.
 
-JSON is taken as it comes. A coded element that is not an object, or a list where one object belongs, is
-read as far as it goes and otherwise treated as missing: official test data and real servers both hold such
-elements."""
+JSON is taken as it comes, and nothing is checked that would cost time on a good record. An element that has
+not the shape of FHIR raises TypeError or AttributeError wherever that costs nothing, in place of being taken
+for missing: whoever evaluates mends the record, tells what was mended, and evaluates again."""
 
 from __future__ import annotations
 
@@ -103,17 +103,31 @@ def read_decimal(value: Json) -> Decimal | None:
         return value
     if type(value) is int:
         return Decimal(value)
-    return Decimal(str(value)) if isinstance(value, float) else None
+    if isinstance(value, float):
+        return Decimal(str(value))
+    raise _misplaced(value, "decimal")
 
 
 def read_date(value: Json) -> Date | None:
     """A FHIR date, precise to the year, month or day."""
-    return parse_date(value) if type(value) is str else None
+    if type(value) is str:
+        return parse_date(value)
+    if value is None:
+        return None
+    raise _misplaced(value, "date")
 
 
 def read_time(value: Json) -> Time | None:
     """A FHIR time."""
-    return parse_time(value) if type(value) is str else None
+    if type(value) is str:
+        return parse_time(value)
+    if value is None:
+        return None
+    raise _misplaced(value, "time")
+
+
+def _misplaced(value: Json, kind: str) -> TypeError:
+    return TypeError(f"a {type(value).__name__} stands where a {kind} belongs")
 
 
 def datetime_reader(zone: int) -> Callable[[Json], DateTime | None]:
@@ -126,12 +140,12 @@ def datetime_reader(zone: int) -> Callable[[Json], DateTime | None]:
         try:
             return known[value]
         except KeyError:
+            if type(value) is not str:
+                raise _misplaced(value, "dateTime") from None
             if len(known) > 50_000:
                 known.clear()
             found = known[value] = parse_datetime(value, zone)
             return found
-        except TypeError:
-            return None
 
     return read_datetime
 

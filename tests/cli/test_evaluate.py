@@ -183,7 +183,9 @@ def test_subject_lists_name_who_is_in_each_population(run, patients, expected, t
         assert len(listed.get("entry", [])) == told["count"] == population["count"]
 
 
-def test_a_patient_whose_data_no_logic_can_read_is_reported_in_place_of_its_report(run, patients, tmp_path):
+@pytest.fixture
+def misshapen(patients, tmp_path):
+    """Three patients; the second has an Encounter whose period is a list of two dates."""
     lines = [json.loads(line) for line in patients.read_bytes().splitlines()[:3]]
     encounters = [
         entry["resource"] for entry in lines[1]["entry"] if entry["resource"]["resourceType"] == "Encounter"
@@ -191,18 +193,77 @@ def test_a_patient_whose_data_no_logic_can_read_is_reported_in_place_of_its_repo
     encounters[0]["period"] = ["2026-01-01", "2026-01-02"]
     mixed = tmp_path / "mixed.ndjson"
     mixed.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return mixed
+
+
+def test_what_is_not_fhir_is_told_and_the_patient_evaluated_without_it(run, misshapen, tmp_path):
     output = tmp_path / "reports.ndjson"
     done = evaluate(
-        run, mixed, "--report", "individual", "--output", output, "--measure", MEASURES[2], "--json"
+        run, misshapen, "--report", "individual", "--output", output, "--measure", MEASURES[2], "--json"
+    )
+    kinds = [json.loads(line)["resourceType"] for line in output.read_bytes().splitlines()]
+    assert (done.status, done.json["failed"]) == (0, 0)
+    assert kinds == ["MeasureReport"] * 3
+    (issue,) = done.json["issues"]
+    assert (issue["severity"], issue["code"]) == ("warning", "structure")
+    assert issue["where"].endswith("mixed.ndjson, line 2")
+    assert issue["what"].startswith("Encounter/")
+    assert issue["what"].endswith(": period is a list of 2 where an object belongs; it is left out.")
+    assert f"warning: {issue['where']}: {issue['what']}" in done.err
+
+
+def test_a_patient_whom_the_logic_cannot_read_is_reported_in_place_of_its_report(
+    run, misshapen, tmp_path, monkeypatch
+):
+    from measurewise.engine.runner import session
+
+    monkeypatch.setattr(session, "mended", lambda *_: None)
+    output = tmp_path / "reports.ndjson"
+    done = evaluate(
+        run, misshapen, "--report", "individual", "--output", output, "--measure", MEASURES[2], "--json"
     )
     kinds = [json.loads(line)["resourceType"] for line in output.read_bytes().splitlines()]
     assert done.status == 1
     assert kinds == ["MeasureReport", "OperationOutcome", "MeasureReport"]
     (issue,) = done.json["issues"]
     assert issue["measure"] == MEASURES[2]
-    assert issue["where"].endswith("mixed.ndjson, line 2, Patient/synthetic-3-000002")
+    assert issue["where"].endswith(
+        f"mixed.ndjson, line 2, Patient/synthetic-3-000002, measure {MEASURES[2]}, "
+        f'definition {MEASURES[2]}."Measure Population", function {MEASURES[2]}."Days To Visit"'
+    )
+    assert "the logic stumbled (AttributeError: 'list' object has no attribute 'get')." in issue["what"]
     assert "Check that the resources have the shape of FHIR R4" in issue["mend"]
     assert "1 of 3 patients could not be evaluated; see above." in done.err
+
+
+def test_every_record_can_be_held_to_the_shape_of_fhir(run, patients, tmp_path):
+    line = json.loads(patients.read_bytes().splitlines()[0])
+    patient = next(e["resource"] for e in line["entry"] if e["resource"]["resourceType"] == "Patient")
+    patient["maritalStatus"] = 5
+    odd = tmp_path / "odd.ndjson"
+    odd.write_text(json.dumps(line))
+    assert evaluate(run, odd, "--json").json["issues"] == []
+    (issue,) = evaluate(run, odd, "--json", "--check-shape").json["issues"]
+    assert issue["what"].endswith("maritalStatus is a number where an object belongs; it is left out.")
+
+
+def test_a_patient_without_an_id_has_a_placeholder_that_stays(run, patients, tmp_path):
+    line = json.loads(patients.read_bytes().splitlines()[0])
+    entry = next(e for e in line["entry"] if e["resource"]["resourceType"] == "Patient")
+    del entry["resource"]["id"]
+    entry.pop("fullUrl", None)
+    nameless = tmp_path / "nameless.ndjson"
+    nameless.write_text(json.dumps(line))
+    output = tmp_path / "reports.ndjson"
+    subjects = set()
+    for _ in range(2):
+        done = evaluate(run, nameless, "--report", "individual", "--output", output, "--json")
+        subjects |= {json.loads(text)["subject"]["reference"] for text in output.read_bytes().splitlines()}
+        (issue,) = done.json["issues"]
+        assert done.status == 0
+    (subject,) = subjects
+    assert re.fullmatch(r"Patient/without-id-[0-9a-f]{16}", subject)
+    assert issue["what"] == f"The Patient has no id; results name it {subject}."
 
 
 def test_the_moment_and_the_offset_are_taken(run, patients):

@@ -3,7 +3,15 @@
 import pytest
 
 from measurewise import cql_libraries, valuesets
-from measurewise.engine import ContentError, Engine, NotFoundError, Period, load_content, read_record
+from measurewise.engine import (
+    ContentError,
+    Engine,
+    EvaluationError,
+    NotFoundError,
+    Period,
+    load_content,
+    read_record,
+)
 from measurewise.engine.runner.period import offset_minutes
 from measurewise.engine.runtime.temporal import iso
 from measurewise.synthetic import bundle_json, synthetic_patient
@@ -64,9 +72,12 @@ def test_one_measure_that_fails_spares_the_others(engine, monkeypatch):
     evaluators = [failing, *prepared._evaluators[1:]]
     monkeypatch.setattr(prepared, "_evaluators", evaluators)
     first, *others = prepared.attempt(record)
-    assert isinstance(first, ArithmeticError)
+    assert isinstance(first, EvaluationError)
+    assert isinstance(first.__cause__, ArithmeticError)
+    assert first.where == f"Patient/synthetic-1-000001, measure {prepared.measures[0].name}"
+    assert "the logic stumbled (ArithmeticError: on purpose)" in first.what
     assert others == whole[1:]
-    with pytest.raises(ArithmeticError):
+    with pytest.raises(EvaluationError, match="on purpose"):
         prepared.evaluate(record)
 
 
