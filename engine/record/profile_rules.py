@@ -1,4 +1,8 @@
-"""The rules of ``profiles.json`` as tests on a resource's JSON."""
+"""The rules of ``profiles.json`` as tests on a resource's JSON.
+
+An element that has not the shape of FHIR raises TypeError or AttributeError, so that no resource is passed
+over for it in silence: whoever evaluates mends the record and asks again.
+"""
 
 from __future__ import annotations
 
@@ -58,11 +62,10 @@ def _codings(pairs: Sequence[Sequence[str]]) -> Codings:
 
 
 def _stated(element: Any) -> Iterator[tuple[str | None, str | None]]:
-    """The (system, code) pairs of a CodeableConcept or a list of them; malformed parts are passed over."""
+    """The (system, code) pairs of a CodeableConcept or a list of them."""
     for concept in element if type(element) is list else (element,):
-        codings = concept.get("coding") if type(concept) is dict else None
-        for coding in codings if type(codings) is list else ():
-            if type(coding) is dict:
+        if concept is not None:
+            for coding in concept.get("coding") or ():
                 yield coding.get("system"), coding.get("code")
 
 
@@ -90,11 +93,7 @@ def _extension(urls: frozenset[str], value: bool) -> Predicate:
     def carries(resource: Mapping[str, Any]) -> bool:
         for name in ("modifierExtension", "extension"):
             for extension in resource.get(name) or ():
-                if (
-                    type(extension) is dict
-                    and extension.get("url") in urls
-                    and extension.get("valueBoolean") is value
-                ):
+                if extension.get("url") in urls and extension.get("valueBoolean") is value:
                     return True
         return False
 
@@ -104,7 +103,7 @@ def _extension(urls: frozenset[str], value: bool) -> Predicate:
 def _refers_to(name: str, types: frozenset[str]) -> Predicate:
     def refers(resource: Mapping[str, Any]) -> bool:
         target = resource.get(name)
-        if type(target) is not dict:
+        if target is None:
             return False
         stated = target.get("type")
         if stated is None:

@@ -205,27 +205,30 @@ class LabelOrStructure:
 
 
 def label_key(resource: Mapping[str, Any]) -> str | tuple[str, ...] | None:
-    """The labels in ``meta.profile`` as they stand: the only one, all of them, or None where there is
-    none."""
+    """The labels in ``meta.profile`` as they stand: the only one, all of them, or None where there is none.
+
+    Raises TypeError or AttributeError where the element has not the shape of FHIR (see ``profile_rules.py``).
+    """
     meta = resource.get("meta")
-    stated = meta.get("profile") if type(meta) is dict else None
+    stated = None if meta is None else meta.get("profile")
     if not stated:
         return None
-    if type(stated) is str:
+    if type(stated) is list:
+        if len(stated) == 1 and type(stated[0]) is str:
+            return stated[0]
+        if all(type(label) is str for label in stated):
+            return tuple(stated)
+    elif type(stated) is str:
         return stated
-    if len(stated) == 1:
-        only = stated[0]
-        return only if type(only) is str else None
-    return tuple(label for label in stated if type(label) is str)
+    raise TypeError("meta.profile is no list of URLs")
 
 
 def labels(resource: Mapping[str, Any]) -> list[str]:
-    """The URLs in ``meta.profile``, without their versions; anything that is not a URL is passed over."""
-    meta = resource.get("meta")
-    stated = meta.get("profile") if type(meta) is dict else None
-    if not stated:
+    """The URLs in ``meta.profile``, without their versions; see :func:`label_key`."""
+    key = label_key(resource)
+    if key is None:
         return []
-    return [_unversioned(label) for label in ([stated] if type(stated) is str else stated) if label]
+    return [_unversioned(label) for label in ((key,) if type(key) is str else key)]
 
 
 def _unversioned(url: str) -> str:

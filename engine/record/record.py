@@ -40,21 +40,14 @@ class Record:
                 if "contained" in resource:
                     contained = True
                 by_type[kind].append(resource)
-            except (KeyError, TypeError):
-                if not isinstance(resource, dict):
-                    self.issues.append("An entry is not a JSON object and is left out.")
-                    continue
+            except KeyError:
                 kind = resource.get("resourceType")
-                if type(kind) is list and len(kind) == 1 and type(kind[0]) is str:
-                    self.issues.append(f"The resourceType {kind[0]} is a list; its only entry is read.")
-                    kind = kind[0]
-                    resource = {**resource, "resourceType": kind}
                 if type(kind) is str:
-                    by_type.setdefault(kind, []).append(resource)
-                elif kind is None:
-                    self.issues.append("An entry has no resourceType and is left out.")
+                    by_type[kind] = [resource]
                 else:
-                    self.issues.append("An entry's resourceType is not a string; the entry is left out.")
+                    self._enter_odd(resource, by_type)
+            except TypeError:
+                self._enter_odd(resource, by_type)
         patients = by_type.get("Patient")
         if patients is None:
             raise RecordError(
@@ -72,6 +65,20 @@ class Record:
         self.by_type = by_type
         if contained:
             self._lift_contained()
+
+    def _enter_odd(self, resource: Any, by_type: dict[str, list[Resource]]) -> None:
+        """Put what is not quite a resource among the others, if it is one at all."""
+        if not isinstance(resource, dict):
+            self.issues.append("An entry is not a JSON object and is left out.")
+            return
+        kind = resource.get("resourceType")
+        if type(kind) is list and len(kind) == 1 and type(kind[0]) is str:
+            self.issues.append(f"The resourceType {kind[0]} is a list; its only entry is read.")
+            by_type.setdefault(kind[0], []).append({**resource, "resourceType": kind[0]})
+        elif kind is None:
+            self.issues.append("An entry has no resourceType and is left out.")
+        else:
+            self.issues.append("An entry's resourceType is not a string; the entry is left out.")
 
     @property
     def subject(self) -> str:

@@ -114,7 +114,9 @@ class Patients:
                 head = _head(where, line)
                 named = head.patient_named()
                 if head.resourceType == "Patient":
-                    patients.setdefault(str(head.id), []).append(line)
+                    # Nothing can refer to a Patient without an id, so each is a patient by itself.
+                    identity = f"(without an id) {where}" if head.id in (None, "") else str(head.id)
+                    patients.setdefault(identity, []).append(line)
                 elif named is not None:
                     others.setdefault(named, []).append(line)
                 elif head.id is not None:

@@ -151,7 +151,6 @@ class TestCategories:
             condition(),
             condition(("http://terminology.hl7.org/CodeSystem/condition-clinical", "active")),
             {**condition(), "category": [{"text": "Problem"}]},
-            {**condition(), "category": "problem"},
         ],
     )
     def test_a_condition_whose_category_says_nothing_is_both(self, vague):
@@ -308,11 +307,30 @@ class TestLabels:
 
     @pytest.mark.parametrize(
         "meta",
-        [None, {}, {"profile": None}, {"profile": []}, {"profile": [None]}, "text"],
+        [None, {}, {"profile": None}, {"profile": []}],
     )
     def test_a_resource_without_labels_declares_nothing(self, meta):
         resource = {**condition(), "meta": meta}
         assert not PROFILES.declares(Q + "condition-encounter-diagnosis", resource)
+
+
+class TestShapes:
+    """What has not the shape of FHIR is refused, not passed over: the record is then mended."""
+
+    @pytest.mark.parametrize(
+        "meta",
+        ["text", 5, [{}], {"profile": [None]}, {"profile": [5]}, {"profile": [{}]}, {"profile": {"a": 1}}],
+    )
+    def test_labels(self, meta):
+        with pytest.raises((TypeError, AttributeError)):
+            PROFILES.declares(Q + "condition-encounter-diagnosis", {**condition(), "meta": meta})
+
+    @pytest.mark.parametrize(
+        "category", ["problem", 5, [[]], {"coding": {"code": "x"}}, [{"coding": [None]}]]
+    )
+    def test_categories(self, category):
+        with pytest.raises((TypeError, AttributeError)):
+            meets(Q + "condition-encounter-diagnosis", {**condition(), "category": category})
 
 
 class TestMatching:

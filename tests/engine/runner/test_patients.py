@@ -122,6 +122,19 @@ def test_bulk_data_of_an_absent_patient_is_a_record_without_one(tmp_path):
         read_record(data, where=where)
 
 
+def test_patients_of_bulk_data_without_an_id_are_not_taken_for_one(tmp_path):
+    path = write_lines(
+        tmp_path / "Patient.ndjson",
+        {"resourceType": "Patient", "gender": "male"},
+        {"resourceType": "Patient", "gender": "female"},
+    )
+    found = list(Patients(path))
+    assert [read_record(data).patient["gender"] for _, data in found] == ["male", "female"]
+    assert [where.partition("Patient/")[2] for where, _ in found] == [
+        f"(without an id) {path}, line {number}" for number in (1, 2)
+    ]
+
+
 def test_a_broken_line_of_bulk_data_stops_the_reading_for_nobody_knows_whose_it_is(tmp_path):
     path = write_lines(tmp_path / "Patient.ndjson", {"resourceType": "Patient", "id": "a"})
     with path.open("a") as more:
