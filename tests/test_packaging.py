@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("api", "cli", "cql_libraries", "engine", "fhir_server_adapter", "qrda", "synthetic", "valuesets")
+ROOMS = (
+    "api",
+    "cli",
+    "cql_libraries",
+    "engine",
+    "fhir_server_adapter",
+    "mips",
+    "qrda",
+    "store",
+    "synthetic",
+    "valuesets",
+)
 
 
 def build(target: str, source: Path, into: Path) -> Path:

@@ -1,0 +1,1 @@
+"""The MIPS programme: what a practice hands in, and what becomes of it."""
