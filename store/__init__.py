@@ -1,1 +1,1 @@
-"""What is kept: FHIR resources with their versions, content, jobs, results and the audit trail, by organisation."""
+"""What is kept: resources with their versions, jobs, results and the audit trail, by organisation."""

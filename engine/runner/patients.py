@@ -27,6 +27,7 @@ import msgspec
 
 from measurewise.engine.errors import NotFoundError, RecordError
 from measurewise.engine.json_faults import json_fault
+from measurewise.engine.record.compartment import Head, decode_head
 
 STANDARD_INPUT = Path("-")
 _LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
@@ -102,7 +103,7 @@ class Patients:
     def _gathered(self) -> Iterator[PatientData]:
         """The patients of Bulk Data: each with what refers to it, and what that refers to in turn.
 
-        A resource belongs to the patient that it names in one of the elements of ``_Head``. Any other (a
+        A resource belongs to the patient that it names in one of the elements of ``Head``. Any other (a
         Medication, an Organization) goes to every patient one of whose resources refers to it.
         """
         patients: dict[str, list[bytes]] = {}
@@ -162,37 +163,9 @@ class _Counted:
             yield line
 
 
-class _Head(msgspec.Struct):
-    """The elements by which R4 resources name the patient they are about (CompartmentDefinition/patient)."""
-
-    resourceType: Any = None
-    id: Any = None
-    resources: Any = None
-    subject: Any = None
-    patient: Any = None
-    beneficiary: Any = None
-    individual: Any = None
-    for_: Any = msgspec.field(default=None, name="for")
-    candidate: Any = None
-
-    def patient_named(self) -> str | None:
-        """The id of the patient, or None."""
-        elements = (self.subject, self.patient, self.beneficiary, self.individual, self.for_, self.candidate)
-        for element in elements:
-            reference = element.get("reference") if type(element) is dict else None
-            if type(reference) is str:
-                parts = reference.partition("/_history/")[0].split("/")
-                if len(parts) > 1 and parts[-2] == "Patient":
-                    return parts[-1]
-        return None
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
-
-
-def _head(where: str, line: bytes) -> _Head:
+def _head(where: str, line: bytes) -> Head:
     try:
-        return _decode_head(line)
+        return decode_head(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fault = json_fault(error, line)
         raise RecordError(fault.what, where=fault.within(where), mend=fault.mend) from None
@@ -251,7 +224,7 @@ def _is_by_resource(file: Path) -> bool:
     try:
         with open_file(file, "rb") as stream:
             first = next((line for line in stream if not line.isspace()), b"")
-        kind = _decode_head(first).resourceType
+        kind = decode_head(first).resourceType
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EOFError, OSError, zlib.error):
         return False
     return kind not in (None, "Bundle")
