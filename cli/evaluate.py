@@ -93,6 +93,14 @@ def evaluate(
             "only what the logic stumbles over is mended and told.",
         ),
     ] = False,
+    supplemental_data: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Count the summary's populations by supplemental data too (payer, sex, race, ethnicity), as "
+            "QRDA III needs them. Individual reports have these data in any case.",
+        ),
+    ] = False,
     strata: Annotated[bool, Parameter(negative="", help="Show a row for each stratum.")] = False,
     json: AsJson = False,
 ) -> int:
@@ -126,7 +134,7 @@ def evaluate(
         now=now,
         zone=offset_minutes(zone),
         evaluated_resources=kind == "individual",
-        supplemental_data=kind == "individual",
+        supplemental_data=kind == "individual" or (kind == "summary" and supplemental_data),
         check_shape=check_shape,
     )
     source = Patients(patients)

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from measurewise.engine.errors import ContentError
 from measurewise.engine.measure.aggregates import Aggregate, Number
-from measurewise.engine.measure.coded import CodedValue, coded_values
+from measurewise.engine.measure.coded import CodedValue, category
 from measurewise.engine.measure.composite import scored_components, weighted_score
 from measurewise.engine.measure.definition import Group, MeasureDefinition, PopulationCode
 from measurewise.engine.measure.results import GroupResult, Observed, PatientResult
 from measurewise.engine.measure.scoring import score
+
+MOST_CATEGORIES: Final = 10_000
+"""A supplemental datum with more distinct values than this is no category, and is not counted by."""
+
+ByCategory = dict[tuple[CodedValue, ...], list[int]]
 
 
 @dataclass(slots=True)
@@ -41,16 +47,17 @@ class GroupTotals:
 
     ``counts`` and ``aggregates`` are aligned with the group's populations and observations; ``patients`` is
     how many patients have a member in an initial population. ``strata`` has for each stratifier its strata
-    by value. ``supplemental_data`` has for each supplemental datum and value how many members of each
-    population have it (what QRDA III states for payer, sex, race and ethnicity). ``components`` are the sums
-    of a weighted composite's components.
+    by value. ``supplemental_data`` has for each supplemental datum and combination of values how many members
+    of each population have it (what QRDA III states for payer, sex, race and ethnicity); each member is in
+    one combination, so a datum's counts add up to those of the populations. None stands for a datum of more
+    than ``MOST_CATEGORIES`` combinations. ``components`` are the sums of a weighted composite's components.
     """
 
     counts: list[int]
     aggregates: list[Aggregate]
     patients: int = 0
     strata: list[dict[tuple[CodedValue, ...], StratumTotals]] = field(default_factory=list)
-    supplemental_data: list[dict[CodedValue, list[int]]] = field(default_factory=list)
+    supplemental_data: list[ByCategory | None] = field(default_factory=list)
     components: list[GroupTotals] = field(default_factory=list)
 
     def score(self, group: Group) -> Number | None:
@@ -81,7 +88,7 @@ class SummaryAccumulator:
     def add(self, result: PatientResult) -> None:
         """Count one patient in. Raises :class:`ContentError` for a result of another measure."""
         self._check(result.measure)
-        of_patient = [coded_values(value) for value in result.supplemental_data]
+        of_patient = [category(value) for value in result.supplemental_data]
         self.patients += 1
         for group, totals, found in zip(self.measure.groups, self.groups, result.groups, strict=True):
             _add_group(group, totals, found, of_patient)
@@ -168,12 +175,26 @@ def _add_group(
             if stratum.components:
                 _add_components(group, sums.components, stratum.components)
     if in_initial:
-        for by_code, values in zip(totals.supplemental_data, of_patient, strict=False):
-            for value in values:
-                per_population = by_code.setdefault(value, [0] * len(counts))
-                for index, count in enumerate(found.counts):
-                    per_population[index] += count
+        for place, values in enumerate(of_patient[: len(totals.supplemental_data)]):
+            totals.supplemental_data[place] = _counted(totals.supplemental_data[place], values, found.counts)
     return in_initial
+
+
+def _counted(
+    sums: ByCategory | None, values: tuple[CodedValue, ...], counts: Sequence[int]
+) -> ByCategory | None:
+    """A datum's sums with some more members in a category; they may be the ones that were given."""
+    if sums is None:
+        return None
+    known = sums.get(values)
+    if known is None:
+        if len(sums) == MOST_CATEGORIES:
+            return None
+        sums[values] = list(counts)
+    else:
+        for index, count in enumerate(counts):
+            known[index] += count
+    return sums
 
 
 def _add_components(group: Group, sums: list[GroupTotals], found: tuple[GroupResult, ...]) -> bool:
@@ -209,10 +230,11 @@ def _merge_group(group: Group, mine: GroupTotals, theirs: GroupTotals) -> None:
             known.counts = _sum_counts(known.counts, sums.counts)
             _merge_aggregates(known.aggregates, sums.aggregates)
             _merge_components(group, known.components, sums.components)
-    for my_values, their_values in zip(mine.supplemental_data, theirs.supplemental_data, strict=True):
-        for value, per_population in their_values.items():
-            known_counts = my_values.get(value) or [0] * len(per_population)
-            my_values[value] = [a + b for a, b in zip(known_counts, per_population, strict=True)]
+    for place, their_sums in enumerate(theirs.supplemental_data):
+        by_category = mine.supplemental_data[place] if their_sums is not None else None
+        for category_values, per_population in (their_sums or {}).items():
+            by_category = _counted(by_category, category_values, per_population)
+        mine.supplemental_data[place] = by_category
 
 
 def _merge_components(group: Group, mine: list[GroupTotals], theirs: list[GroupTotals]) -> None:

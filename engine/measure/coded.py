@@ -73,6 +73,21 @@ def coded_values(value: Any) -> tuple[CodedValue, ...]:
     return tuple(found)
 
 
+def category(value: Any) -> tuple[CodedValue, ...]:
+    """What a member is counted under by a supplemental datum: its distinct values together, in order.
+
+    Together, because one who has two values (two races, two payers) is still one member. Null is
+    :data:`UNKNOWN`; a resource is data, no value to count by.
+    """
+    return tuple(sorted(coded_values(_without_resources(value)))) or (UNKNOWN,)
+
+
+def _without_resources(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_resources(item) for item in value]
+    return None if isinstance(value, dict) and "resourceType" in value else value
+
+
 def _gather(value: Any, found: dict[CodedValue, None]) -> None:
     if value is None:
         return

@@ -21,6 +21,7 @@ from measurewise.engine.content.value_set_use import ValueSetUse, missing_value_
 from measurewise.engine.errors import ContentError
 from measurewise.engine.measure.criteria import resolve_criteria
 from measurewise.engine.measure.definition import Criteria, MeasureDefinition
+from measurewise.engine.measure.demographics import with_demographics
 from measurewise.engine.measure.reading import read_measure
 from measurewise.engine.runner.composites import composites_composed, with_components
 from measurewise.engine.runner.translation import LibraryTrees
@@ -148,7 +149,9 @@ def _definition(
     """The measure with its criteria as its library names them, looked up in ``Name|version``."""
     if _has_no_logic(measure):
         return read_measure(measure.resource)
-    read = resolve_criteria(replace(read_measure(measure.resource), library=name), set(statements))
+    names = set(statements)
+    declared = with_demographics(replace(read_measure(measure.resource), library=name), names)
+    read = resolve_criteria(declared, names)
     return replace(read, library=f"{name}|{version}")
 
 

@@ -114,8 +114,12 @@ def render_group(
     aggregates: Sequence[Aggregate],
     strata: Sequence[Sequence[Stratum]],
     measure_score: Number | None,
+    by_supplemental_data: Sequence[Json] = (),
 ) -> Json:
-    """A report's group; ``strata`` has for each stratifier its strata."""
+    """A report's group; ``strata`` has for each stratifier its strata.
+
+    ``by_supplemental_data`` are stratifiers, already rendered, that follow those of the measure.
+    """
     rendered: Json = {}
     _identify(rendered, group.id, group.description)
     if group.concept is not None:
@@ -130,6 +134,7 @@ def render_group(
         _stratifier(group, stratifier, found)
         for stratifier, found in zip(group.stratifiers, strata, strict=False)
     ]
+    stratifiers += by_supplemental_data
     if stratifiers:
         rendered["stratifier"] = stratifiers
     return rendered

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from measurewise.engine.errors import ContentError
+from measurewise.engine.measure import accumulate
 from measurewise.engine.measure.accumulate import SummaryAccumulator
 from measurewise.engine.measure.coded import TRUE, CodedValue
 from measurewise.engine.measure.populations import Evaluator
@@ -114,17 +115,49 @@ def test_scores_come_from_the_sums() -> None:
     assert summary.scores() == (Fraction(1, 2), 4)
     assert first.strata[0][(TRUE,)].counts == [2, 2, 1, 1, 0, 0]
     assert second.patients == 2
-    assert first.supplemental_data[0][CodedValue("", "M", "urn:sex")] == [2, 2, 1, 0, 0, 0]
-    assert second.supplemental_data[0][CodedValue("", "F", "urn:sex")] == [2, 2]
+    by_sex = first.supplemental_data[0]
+    assert by_sex is not None
+    assert by_sex[(CodedValue("", "M", "urn:sex"),)] == [2, 2, 1, 0, 0, 0]
+    assert second.supplemental_data[0] == {
+        (CodedValue("", "F", "urn:sex"),): [2, 2],
+        (CodedValue("", "M", "urn:sex"),): [1, 1],
+    }
 
 
-def test_supplemental_tuples_are_counted_by_their_codes() -> None:
-    race = Tuple(codes=[Code("2106-3", "urn:race"), Code("2028-9", "urn:race")], display="two")
+def with_datum(value: Any) -> PatientResult:
     names = [item["criteria"]["expression"].replace(" ", "_") for item in PROPORTION]
     values: dict[str, Any] = dict.fromkeys(names, True)
-    result = EVALUATE(GivenDefinitions(**values, Old=True, Stays=[], Sex=race), "Patient/1")
-    counted = accumulated([result]).groups[0].supplemental_data[0]
-    assert sorted(value.code for value in counted) == ["2028-9", "2106-3"]
+    return EVALUATE(GivenDefinitions(**values, Old=True, Stays=[], Sex=value), "Patient/1")
+
+
+def categories(*values: Any) -> dict[tuple[str, ...], int]:
+    counted = accumulated([with_datum(value) for value in values]).groups[0].supplemental_data[0]
+    assert counted is not None
+    return {tuple(v.code or v.text for v in found): counts[0] for found, counts in counted.items()}
+
+
+def test_who_has_two_values_is_counted_once_under_both() -> None:
+    asian, white = Code("2028-9", "urn:race"), Code("2106-3", "urn:race")
+    both = Tuple(codes=[white, asian], display="two")
+    turned = Tuple(codes=[asian, white], display="two")
+    alone = Tuple(codes=[white], display="one")
+    assert categories(both, turned, alone) == {("2028-9", "2106-3"): 2, ("2106-3",): 1}
+
+
+def test_who_has_no_value_is_counted_as_unknown_and_resources_are_no_values() -> None:
+    assert categories(None, [], [encounter("1", length=1)]) == {("unknown",): 3}
+
+
+def test_a_datum_with_too_many_values_is_not_counted_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accumulate, "MOST_CATEGORIES", 2)
+    one, two, three = (accumulated([with_datum(name)]) for name in ("a", "b", "c"))
+    one.merge(two)
+    assert one.groups[0].supplemental_data[0] is not None
+    assert len(one.groups[0].supplemental_data[0]) == 2
+    one.merge(three)
+    assert one.groups[0].supplemental_data == [None]
+    three.merge(one)
+    assert three.groups[0].supplemental_data == [None]
 
 
 def test_an_empty_summary_has_no_score() -> None:

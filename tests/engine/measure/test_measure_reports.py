@@ -299,6 +299,36 @@ def test_a_summary_report_sums_up() -> None:
     assert report["group"][0]["stratifier"][0]["stratum"][1]["population"][0]["count"] == 2
 
 
+def test_a_summary_report_counts_supplemental_data_within_each_population() -> None:
+    asian, white = Code("2028-9", "urn:race"), Code("2106-3", "urn:race")
+    people = [
+        screened("Patient/1", Tuple(codes=[white], display="White")),
+        screened("Patient/2", Tuple(codes=[white, asian], display="White, Asian"), 2),
+        screened("Patient/3", None, 0),
+    ]
+    summary = SummaryAccumulator(SCREENING).add_all(people)
+    report = rendered(summary_report(summary, REPORTING))
+    *own, by_race = report["group"][0]["stratifier"]
+    assert [stratifier["id"] for stratifier in own] == ["s", "m"]
+    assert (by_race["id"], by_race["code"]) == ("sde", [{"text": "SDE"}])
+    counted = {
+        tuple(coding["code"] for coding in stratum["value"]["coding"]): [
+            (population["id"], population["count"]) for population in stratum["population"]
+        ]
+        for stratum in by_race["stratum"]
+    }
+    assert set(counted) == {("2106-3",), ("2028-9", "2106-3"), ("unknown",)}
+    assert counted["2028-9", "2106-3"] == [
+        ("initial-population", 3),
+        ("denominator", 3),
+        ("denominator-exclusion", 1),
+        ("numerator", 2),
+        ("numerator-exclusion", 0),
+        ("denominator-exception", 0),
+    ]
+    assert counted[("unknown",)][3] == ("numerator", 0)
+
+
 def test_a_summary_report_of_a_mean_waiting_time() -> None:
     summary = SummaryAccumulator(WAITING).add_all([waited(1, 2), waited(3), waited()])
     report = rendered(summary_report(summary, REPORTING))
