@@ -42,6 +42,9 @@ def coded_value(value: Any) -> CodedValue:
     if value is None:
         return UNKNOWN
     kind = type(value)
+    if kind is CodedValue:
+        known: CodedValue = value
+        return known
     if kind is bool:
         return TRUE if value else FALSE
     if kind is str:

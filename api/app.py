@@ -1,0 +1,112 @@
+"""The server: one application made from settings, with everything it offers mounted on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+import measurewise
+from measurewise.api.documentation import mount_documentation
+from measurewise.api.fhir.audit_trail import AuditTrail
+from measurewise.api.fhir.media import FhirResponse
+from measurewise.api.fhir.outcomes import outcome, outcome_of, status_of
+from measurewise.api.fhir.routes import router
+from measurewise.api.observing import Observed, observing_router
+from measurewise.api.operations import OPERATIONS
+from measurewise.api.security.gate import install
+from measurewise.api.services.context import open_services
+from measurewise.api.settings import Settings
+from measurewise.engine.errors import MeasurewiseError
+
+FHIR: str = "/fhir"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Raises StoreError and SecuritySettingsError where it must not start."""
+    chosen = settings or Settings()
+    services = open_services(chosen)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await app.state.gate.aclose()
+        services.database.close()
+
+    app = FastAPI(
+        title="Measurewise",
+        version=measurewise.__version__,
+        summary="Clinical quality measures computed from FHIR records.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    app.state.audit = AuditTrail(services)
+    app.add_middleware(Observed)
+    gate = install(app, chosen.security)
+
+    @app.get(f"{FHIR}/.well-known/smart-configuration", tags=["Service"], summary="SMART configuration")
+    async def smart_configuration() -> Response:
+        found = await gate.smart_configuration()
+        if found is None:
+            return FhirResponse(_missing("nobody signs in at this server."), status_code=404)
+        return JSONResponse(found)
+
+    app.include_router(observing_router())
+    app.include_router(router(OPERATIONS), prefix=FHIR)
+    mount_documentation(app)
+    app.add_exception_handler(MeasurewiseError, _failed)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _broken)
+    return app
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    """An error of the family as an OperationOutcome."""
+    if not isinstance(error, MeasurewiseError):
+        raise error
+    headers = getattr(error, "headers", None) or {}
+    return FhirResponse(outcome_of(error), status_code=status_of(error), headers=dict(headers))
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """What the framework itself refuses: an unknown address, a method that is not offered."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not-found", 405: "not-supported"}.get(error.status_code, "processing")
+    said = {"severity": "error", "code": code, "details": {"text": str(error.detail)}}
+    return FhirResponse(outcome(said), status_code=error.status_code, headers=dict(error.headers or {}))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Parameters of a wrong form, where the framework reads them."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    issues = [
+        {
+            "severity": "error",
+            "code": "value",
+            "details": {"text": str(fault["msg"])},
+            "expression": [".".join(map(str, fault["loc"]))],
+        }
+        for fault in error.errors()
+    ]
+    return FhirResponse(outcome(*issues), status_code=400)
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    """A fault of the program: told without its inner workings; the log has them under the request's id."""
+    request_id = getattr(request.state, "request_id", "")
+    text = f"The server made a mistake. Its log tells more under the request id {request_id}."
+    said = {"severity": "fatal", "code": "exception", "details": {"text": text}}
+    return FhirResponse(outcome(said), status_code=500)
+
+
+def _missing(text: str) -> dict[str, object]:
+    return outcome({"severity": "error", "code": "not-found", "details": {"text": text}})

@@ -1,0 +1,1 @@
+"""FHIR over HTTP: requests, resources, searches, bundles and failures as FHIR R4 says them."""

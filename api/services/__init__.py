@@ -1,0 +1,1 @@
+"""What the API, the command line and the dashboard have done: plain functions over store and engine."""

@@ -1,0 +1,56 @@
+"""The server's settings, read once from the environment (``MEASUREWISE_...``) or a ``.env`` file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from measurewise.api.security.settings import SecuritySettings
+
+
+class Settings(BaseSettings):
+    """What the server is told. Nested settings are written with two underscores.
+
+    ``MEASUREWISE_DATABASE=postgresql+psycopg://user@host/name`` chooses PostgreSQL;
+    ``MEASUREWISE_SECURITY__ENVIRONMENT=production`` the rules of a site that serves real patients.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="MEASUREWISE_", env_nested_delimiter="__", env_file=".env", extra="ignore"
+    )
+
+    data_folder: Path = Field(default=Path("measurewise-data"), description="Where files are kept.")
+    database: str | None = Field(
+        default=None, description="An SQLAlchemy URL; a SQLite file in the data folder when not given."
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    organization: str = Field(
+        default="default", description="Whose the data are that an operator bound to no organisation writes."
+    )
+    shipped_content: bool = Field(
+        default=True, description="Whether an empty store is given the measures that ship."
+    )
+    matching: Literal["auto", "label", "structure"] = "auto"
+    missing_valuesets: Literal["error", "empty"] = "error"
+    zone_minutes: int = Field(default=0, description="The offset of dates without one, in minutes.")
+    inline_patients: int = Field(
+        default=100, ge=0, description="Up to so many patients are evaluated within the request."
+    )
+    wait_seconds: float = Field(
+        default=3600, gt=0, description="How long a request without respond-async waits for a job."
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=0, description="Worker processes that serve starts."
+    )
+    largest_body: int = Field(default=256 * 1024 * 1024, description="Bytes of a request's body.")
+    security: SecuritySettings = Field(default_factory=SecuritySettings)
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL."""
+        return self.database or f"sqlite:///{(self.data_folder / 'measurewise.db').absolute()}"
