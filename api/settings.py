@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     )
     matching: Literal["auto", "label", "structure"] = "auto"
     missing_valuesets: Literal["error", "empty"] = "error"
+    reporter: str | None = Field(default=None, description="Who reports, such as Organization/1.")
     zone_minutes: int = Field(default=0, description="The offset of dates without one, in minutes.")
     inline_patients: int = Field(
         default=100, ge=0, description="Up to so many patients are evaluated within the request."

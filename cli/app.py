@@ -80,6 +80,16 @@ app.command(
     help="Judge QRDA III files as CMS does and convert them to QPP JSON.",
     sort_key=10,
 )
+app.command(
+    "measurewise.cli.serve:serve",
+    help="Serve measures and patients' data over FHIR.",
+    sort_key=20,
+)
+app.command(
+    "measurewise.cli.serve:worker",
+    help="Do the long work of a server, in a process of its own.",
+    sort_key=21,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from measurewise.api.fhir import bundles, interactions, media
+from measurewise.api.fhir import asynchronous, bundles, interactions, media
 from measurewise.api.fhir.arguments import Arguments, Declared, from_query, from_resource
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.media import FhirResponse
@@ -34,6 +34,7 @@ def router(operations: Iterable[Operation]) -> APIRouter:
     found = APIRouter()
     offered = tuple(operations)
     _service_routes(found, offered)
+    found.include_router(asynchronous.job_router())
     for operation in offered:
         _operation_routes(found, operation)
     _resource_routes(found)
@@ -244,6 +245,10 @@ async def respond(
     )
     trail = request.app.state.audit
     reply = await run_in_threadpool(trail.around, call, action, resource_type, identity, work)
+    if isinstance(reply, asynchronous.Queued):
+        if call.asynchronous:
+            return asynchronous.accepted(call.base, reply.job)
+        reply = await asynchronous.waited_for(services, call.access, reply.job)
     return response_of(reply)
 
 

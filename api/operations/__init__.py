@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from measurewise.api.fhir.operation import Operation
+from measurewise.api.operations import evaluate_measure
 
-OPERATIONS: Final[tuple[Operation, ...]] = ()
+OPERATIONS: Final[tuple[Operation, ...]] = (evaluate_measure.OPERATION,)

@@ -1,0 +1,79 @@
+"""The job of ``$evaluate-measure`` and its kin over many stored patients."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
+from measurewise.api.services.context import Services
+from measurewise.api.services.evaluation import (
+    EvaluationRequest,
+    evaluate_stored,
+    from_shares,
+    prepare,
+    reports,
+    to_share,
+)
+from measurewise.api.services.subjects import Asked, find_subjects
+from measurewise.engine.measure.reports.edge import to_json
+from measurewise.store.jobs import Job
+
+NAME: Final = "evaluate"
+_SHARE: Final = 250
+
+
+class Evaluating(msgspec.Struct, frozen=True):
+    """The request of the job: what to compute, over whom, and in which form the answer is given.
+
+    ``form`` is ``measure-report`` (R4: the one report, or a Bundle of several), or ``parameters`` (DEQM).
+    """
+
+    evaluation: EvaluationRequest
+    asked: Asked
+    form: str
+
+
+def _request(job: Job) -> Evaluating:
+    return msgspec.json.decode(job.request, type=Evaluating)
+
+
+def _plan(services: Services, job: Job) -> Plan:
+    request = _request(job)
+    prepare(services, request.evaluation)
+    with services.database.read() as connection:
+        found = find_subjects(connection, requester_of(job).access, request.asked, request.evaluation.period)
+    shares = [found.patients[start : start + _SHARE] for start in range(0, len(found.patients), _SHARE)]
+    return Plan([msgspec.json.encode(share) for share in shares], len(found.patients), "evaluating")
+
+
+def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
+    request = _request(job)
+    patients = msgspec.json.decode(work, type=list[tuple[str, str]])
+    found = evaluate_stored(services, prepare(services, request.evaluation), patients)
+    return Done(to_share(found), len(patients))
+
+
+def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
+    request = _request(job)
+    prepared = prepare(services, request.evaluation)
+    found = from_shares(outcomes, len(prepared.measures))
+    return to_json(answer(reports(services, prepared, request.evaluation, found), request.form))
+
+
+def answer(made: list[dict[str, Any]], form: str) -> dict[str, Any]:
+    """Reports in the form that was asked for."""
+    if form == "measure-report" and len(made) == 1:
+        return made[0]
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"fullUrl": f"urn:uuid:{report['id']}", "resource": report} for report in made],
+    }
+    if form == "measure-report":
+        return bundle
+    return {"resourceType": "Parameters", "parameter": [{"name": "return", "resource": bundle}]}
+
+
+KIND: Final = Kind(NAME, _plan, _step, _finish)

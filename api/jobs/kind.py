@@ -1,0 +1,74 @@
+"""What a kind of job consists of: a plan, steps that workers do side by side, and a finish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from measurewise.api.services.context import Services
+from measurewise.store.access import Access
+from measurewise.store.jobs import Job
+
+Tick = Callable[[], bool]
+"""To be called now and then within a step: prolongs the claim; False says to leave off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of a job; ``total`` is what they count up to, ``progress`` what is told meanwhile."""
+
+    works: Sequence[bytes]
+    total: int
+    progress: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step's outcome, and how much of the total it was."""
+
+    outcome: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of job. Each function may be called again after a crash, and must then come to the same.
+
+    ``plan`` deals out the work, ``step`` does one piece, ``finish`` makes the result of all outcomes: a FHIR
+    resource as JSON. What they raise of the MeasurewiseError family ends the job with that error.
+    """
+
+    name: str
+    plan: Callable[[Services, Job], Plan]
+    step: Callable[[Services, Job, bytes, Tick], Done]
+    finish: Callable[[Services, Job, list[bytes]], bytes]
+
+
+class Requester(msgspec.Struct, frozen=True):
+    """Who asked for a job, and whose data it may see; a job never sees more than who asked for it."""
+
+    subject: str
+    client_id: str
+    organizations: tuple[str, ...] | None
+    patient: str | None = None
+    request_id: str = ""
+    base: str = ""
+
+    @property
+    def access(self) -> Access:
+        """Whose data the job may see."""
+        found = None if self.organizations is None else frozenset(self.organizations)
+        return Access(found, self.patient)
+
+
+def requester_of(job: Job) -> Requester:
+    """Who asked for a job."""
+    return msgspec.json.decode(job.requester, type=Requester)
+
+
+def encoded(value: Any) -> bytes:
+    """A job's request, requester or work as JSON."""
+    return msgspec.json.encode(value)

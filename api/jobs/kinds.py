@@ -1,0 +1,19 @@
+"""The kinds of jobs there are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from measurewise.api.jobs import evaluating
+from measurewise.api.jobs.kind import Kind
+from measurewise.store.errors import StoreError
+
+KINDS: Final = {kind.name: kind for kind in (evaluating.KIND,)}
+
+
+def named(name: str) -> Kind:
+    """The kind of a name. Raises StoreError for a job that a newer version of the program queued."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise StoreError(f"this version knows no jobs of the kind '{name}'.", mend="Update the workers.")
+    return kind

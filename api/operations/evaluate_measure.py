@@ -1,0 +1,124 @@
+"""``Measure/$evaluate-measure`` of FHIR R4 (4.0.1), https://hl7.org/fhir/R4/measure-operation-evaluate-measure.html."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from measurewise.api.fhir import asynchronous
+from measurewise.api.fhir.arguments import Declared, missing, refused
+from measurewise.api.fhir.call import Call, Reply
+from measurewise.api.fhir.operation import Operation
+from measurewise.api.fhir.outcomes import RequestError
+from measurewise.api.jobs import evaluating
+from measurewise.api.services.evaluation import (
+    EvaluationRequest,
+    ReportKind,
+    evaluate_stored,
+    prepare,
+    reports,
+)
+from measurewise.api.services.subjects import Asked, find_subjects
+
+_KINDS: Final[dict[str, ReportKind]] = {
+    "subject": "individual",
+    "individual": "individual",
+    "subject-list": "subject-list",
+    "patient-list": "subject-list",
+    "population": "summary",
+    "summary": "summary",
+}
+
+_PARAMETERS: Final = (
+    Declared("periodStart", "date", "The first day of the measurement period.", minimum=1),
+    Declared("periodEnd", "date", "The last day of the measurement period, included.", minimum=1),
+    Declared("measure", "string", "The measure, by canonical URL or reference; where the address has no id."),
+    Declared(
+        "reportType",
+        "code",
+        "The kind of report; subject where a subject is named, else population.",
+        codes=tuple(_KINDS),
+    ),
+    Declared("subject", "string", "Patient/[id], Group/[id] or Practitioner/[id]; everybody if not given."),
+    Declared("practitioner", "string", "Practitioner/[id]: only the patients who are theirs."),
+    Declared(
+        "lastReceivedOn",
+        "dateTime",
+        "With a report on one patient: evaluated resources that have changed since.",
+    ),
+    Declared("productLine", "string", "Refused: measures here do not differ by product line."),
+)
+
+
+def evaluate_measure(call: Call) -> Reply:
+    """The MeasureReport. Raises MeasurewiseError for what cannot be honoured."""
+    arguments = call.arguments
+    if "productLine" in arguments:
+        raise refused("productLine", "is not supported: measures here do not differ by product line")
+    measure = measure_named(call)
+    subject, practitioner = arguments.text("subject"), arguments.text("practitioner")
+    about_one = subject is not None and not subject.startswith(("Group/", "Practitioner"))
+    asked_kind = arguments.text("reportType")
+    kind = _KINDS[asked_kind] if asked_kind else ("individual" if about_one else "summary")
+    if kind == "individual" and subject is None:
+        raise missing("subject", "Name the patient, or ask for reportType=population.")
+    since = arguments.text("lastReceivedOn")
+    if since is not None and kind != "individual":
+        raise refused("lastReceivedOn", "is for reports on one patient only")
+    call.principal.check_subject(subject)
+    request = EvaluationRequest(
+        (measure,),
+        arguments.required("periodStart"),
+        arguments.required("periodEnd"),
+        kind,
+        changed_since=since,
+    )
+    asked = Asked(subject=subject, practitioner=practitioner)
+    return evaluated(call, request, asked, "measure-report", (f"Measure/{measure}",))
+
+
+def measure_named(call: Call) -> str:
+    """The measure of an operation on one, by id in the address or by parameter. Raises RequestError."""
+    identity, named = call.target[1], call.arguments.text("measure")
+    if identity is None and named is None:
+        raise missing("measure", "Name it, or ask Measure/[id]/$evaluate-measure.")
+    if identity is not None and named is not None:
+        raise refused("measure", "is in the address already")
+    return str(identity or named).removeprefix("Measure/")
+
+
+def evaluated(
+    call: Call, request: EvaluationRequest, asked: Asked, form: str, touched: tuple[str, ...]
+) -> Reply:
+    """The reports, made at once where they are about few patients, else by a job."""
+    services = call.services
+    period = request.period
+    period.interval(services.settings.zone_minutes)
+    prepared = prepare(services, request)
+    with services.database.read() as connection:
+        found = find_subjects(connection, call.access, asked, period)
+    few = len(found.patients) <= services.settings.inline_patients
+    if not few or call.asynchronous:
+        queued = evaluating.Evaluating(request, asked, form)
+        return asynchronous.queue(call, evaluating.NAME, queued, touched=touched)
+    outcome = evaluate_stored(services, prepared, found.patients, compact=request.kind != "individual")
+    failed = [issue for issue in outcome.issues if issue.severity == "error"]
+    if request.kind == "individual" and found.kind == "patient" and failed:
+        raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)
+    made = reports(services, prepared, request, outcome)
+    return Reply(
+        evaluating.answer(made, form),
+        touched=touched,
+        patients=tuple(identity for _, identity in found.patients),
+    )
+
+
+OPERATION: Final = Operation(
+    "evaluate-measure",
+    "Evaluate a measure (FHIR R4)",
+    "Measure",
+    ("type", "instance"),
+    _PARAMETERS,
+    evaluate_measure,
+    definition="http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+    asynchronous=True,
+)

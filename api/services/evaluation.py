@@ -1,0 +1,190 @@
+"""Measures over stored patients: one patient at once, any number in shares that workers take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from measurewise.api.services.context import Services
+from measurewise.api.services.records import patient_records
+from measurewise.engine import (
+    Period,
+    Prepared,
+    RecordError,
+    Reporting,
+    SummaryAccumulator,
+    individual_report,
+    read_record,
+    subject_list_report,
+    summary_report,
+)
+from measurewise.engine.measure.result_json import from_result_json, to_result_json
+from measurewise.engine.measure.results import PatientResult
+from measurewise.engine.runner.issues import Issue
+from measurewise.store.database import now
+
+ReportKind = Literal["individual", "subject-list", "summary"]
+
+
+class EvaluationRequest(msgspec.Struct, frozen=True):
+    """What to compute: measures by canonical reference, the period, the kind of report, who reports."""
+
+    measures: tuple[str, ...]
+    period_start: str
+    period_end: str
+    kind: ReportKind
+    reporter: str | None = None
+    parameters: dict[str, Any] | None = None
+    evaluated_resources: bool = False
+    changed_since: str | None = None
+
+    @property
+    def period(self) -> Period:
+        """The measurement period."""
+        return Period(self.period_start, self.period_end)
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """Compact results of some patients, a list for each measure, and what went wrong."""
+
+    results: list[list[PatientResult]]
+    issues: list[Issue] = field(default_factory=list)
+    patients: int = 0
+    failed: int = 0
+
+
+def prepare(services: Services, request: EvaluationRequest) -> Prepared:
+    """The request's measures, ready to run. Raises NotFoundError and ContentError."""
+    return services.catalog.prepare(
+        request.measures,
+        request.period,
+        parameters=request.parameters,
+        supplemental_data=True,
+        evaluated_resources=request.kind == "individual" or request.evaluated_resources,
+    )
+
+
+def evaluate_stored(
+    services: Services,
+    prepared: Prepared,
+    patients: Sequence[tuple[str, str]],
+    *,
+    compact: bool = True,
+) -> Evaluated:
+    """Evaluate patients, (organisation, id) each; one that fails becomes an issue, and the others go on."""
+    found = Evaluated([[] for _ in prepared.measures])
+    for organization, identities in _by_organization(patients):
+        with services.database.read() as connection:
+            records = patient_records(connection, organization, identities)
+        for identity in identities:
+            found.patients += 1
+            _evaluate(prepared, f"Patient/{identity}", records.get(identity), found, compact)
+    return found
+
+
+def _evaluate(prepared: Prepared, where: str, data: bytes | None, found: Evaluated, compact: bool) -> None:
+    try:
+        if data is None:
+            raise RecordError("the patient is not in the store any more.", where=where)
+        record = read_record(data, where=where)
+        outcomes = prepared.attempt(record)
+    except Exception as error:
+        found.failed += 1
+        found.issues.append(Issue.of(error, where))
+        return
+    found.issues += [Issue("warning", "structure", sentence, where) for sentence in record.issues]
+    succeeded = True
+    for position, outcome in enumerate(outcomes):
+        if isinstance(outcome, Exception):
+            succeeded = False
+            found.issues.append(Issue.of(outcome, where, prepared.measures[position].name))
+        else:
+            found.results[position].append(outcome.compact() if compact else outcome)
+    found.failed += not succeeded
+
+
+def reporting(services: Services, request: EvaluationRequest) -> Reporting:
+    """What reports say beside results."""
+    return Reporting(
+        request.period_start,
+        request.period_end,
+        now().isoformat(timespec="seconds"),
+        request.reporter or services.settings.reporter,
+    )
+
+
+def reports(
+    services: Services, prepared: Prepared, request: EvaluationRequest, found: Evaluated
+) -> list[dict[str, Any]]:
+    """The MeasureReports of the request's kind: one a measure, or one a measure and patient."""
+    said = reporting(services, request)
+    made: list[dict[str, Any]] = []
+    for measure, results in zip(prepared.measures, found.results, strict=True):
+        if request.kind == "summary":
+            made.append(summary_report(SummaryAccumulator(measure).add_all(results), said))
+        elif request.kind == "subject-list":
+            made.append(subject_list_report(measure, results, said))
+        else:
+            made += [individual_report(measure, result, said) for result in results]
+    for report in made:
+        _say_what_was_used(report, services, found)
+    return made
+
+
+def _say_what_was_used(report: dict[str, Any], services: Services, found: Evaluated) -> None:
+    """Patients who could not be evaluated stand in the report, as an OperationOutcome it contains."""
+    errors = [issue for issue in found.issues if issue.severity == "error"]
+    if errors and report["type"] != "individual":
+        contained = {
+            "resourceType": "OperationOutcome",
+            "id": "not-evaluated",
+            "issue": [
+                {"severity": "error", "code": issue.code, "diagnostics": str(issue)} for issue in errors[:100]
+            ],
+        }
+        report.setdefault("contained", []).append(contained)
+
+
+def _by_organization(patients: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for organization, identity in patients:
+        found.setdefault(organization, []).append(identity)
+    return list(found.items())
+
+
+class _Share(msgspec.Struct):
+    """What a share of the patients came to, as it is kept between processes."""
+
+    patients: int
+    failed: int
+    issues: list[dict[str, Any]]
+    results: list[list[msgspec.Raw]]
+
+
+def to_share(found: Evaluated) -> bytes:
+    """The results of a share as JSON."""
+    return msgspec.json.encode(
+        _Share(
+            found.patients,
+            found.failed,
+            [issue.as_json() for issue in found.issues],
+            [[msgspec.Raw(to_result_json(result)) for result in results] for results in found.results],
+        )
+    )
+
+
+def from_shares(shares: Iterable[bytes], measures: int) -> Evaluated:
+    """The results of all shares together."""
+    together = Evaluated([[] for _ in range(measures)])
+    for data in shares:
+        share = msgspec.json.decode(data, type=_Share)
+        together.patients += share.patients
+        together.failed += share.failed
+        together.issues += [Issue(**issue) for issue in share.issues]
+        for place, results in enumerate(share.results):
+            together.results[place] += [from_result_json(bytes(result)) for result in results]
+    return together
