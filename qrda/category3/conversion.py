@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lxml import etree
-
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda import qpp
 from measurewise.qrda.category3.document import Document, read_document
 from measurewise.qrda.category3.finding import Finding, finding
-from measurewise.qrda.category3.reading import SIZE_LIMIT, UnreadableXmlError, positions, read_xml
+from measurewise.qrda.category3.reading import SIZE_LIMIT, UnreadableXmlError, path_of, places, read_xml
 from measurewise.qrda.category3.rules import findings, programme_of, reporting_day
 from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_template
 
@@ -118,40 +116,8 @@ def _judged(found: list[Finding], data: bytes, converted: dict[str, Any] | None)
 
 
 def _located(found: list[Finding], data: bytes) -> list[Located]:
-    if not found:
-        return []
-    root = next((one.at.getroottree().getroot() for one in found if one.at is not None), None)
-    wanted = {one.at for one in found if one.at is not None}
-    places: dict[etree._Element, tuple[int, int]] = {}
-    if root is not None:
-        for element, place in zip(root.iter("{*}*"), positions(data), strict=False):
-            if element in wanted:
-                places[element] = place
+    at = places((one.at for one in found if one.at is not None), data)
     return [
-        Located(one, "", 0, 0)
-        if one.at is None
-        else Located(one, _path(one.at), *places.get(one.at, (_line(one.at), 0)))
+        Located(one, "", 0, 0) if one.at is None else Located(one, path_of(one.at), *at[one.at])
         for one in found
     ]
-
-
-def _line(element: etree._Element) -> int:
-    line = element.sourceline
-    return line if isinstance(line, int) else 0
-
-
-def _path(element: etree._Element) -> str:
-    """An XPath that any XPath 1.0 processor can follow without knowing a prefix."""
-    steps: list[str] = []
-    current: etree._Element | None = element
-    while current is not None:
-        name = etree.QName(current)
-        test = f"*[local-name() = '{name.localname}' and namespace-uri() = '{name.namespace or ''}']"
-        parent = current.getparent()
-        if parent is not None:
-            same = list(parent.iterchildren(current.tag))
-            if len(same) > 1:
-                test += f"[{same.index(current) + 1}]"
-        steps.append(test)
-        current = parent
-    return "/" + "/".join(reversed(steps))

@@ -6,6 +6,7 @@ A file that cannot be read is an answer like any other (CMS's code 2), so what i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 from xml.parsers import expat
 
@@ -69,6 +70,41 @@ def positions(data: bytes) -> list[tuple[int, int]]:
     except (expat.ExpatError, LookupError, ValueError):
         return []
     return found
+
+
+def places(elements: Iterable[etree._Element], data: bytes) -> dict[etree._Element, tuple[int, int]]:
+    """Line and column (from 1) of the start tags of elements of one document that was read from ``data``.
+
+    Where the column cannot be told it is 0.
+    """
+    wanted = set(elements)
+    found: dict[etree._Element, tuple[int, int]] = {}
+    for element in wanted:
+        line = element.sourceline
+        found[element] = (line if isinstance(line, int) else 0, 0)
+    if wanted:
+        root = next(iter(wanted)).getroottree().getroot()
+        for element, place in zip(root.iter("{*}*"), positions(data), strict=False):
+            if element in wanted:
+                found[element] = place
+    return found
+
+
+def path_of(element: etree._Element) -> str:
+    """An XPath that any XPath 1.0 processor can follow without knowing a prefix."""
+    steps: list[str] = []
+    current: etree._Element | None = element
+    while current is not None:
+        name = etree.QName(current)
+        test = f"*[local-name() = '{name.localname}' and namespace-uri() = '{name.namespace or ''}']"
+        parent = current.getparent()
+        if parent is not None:
+            same = list(parent.iterchildren(current.tag))
+            if len(same) > 1:
+                test += f"[{same.index(current) + 1}]"
+        steps.append(test)
+        current = parent
+    return "/" + "/".join(reversed(steps))
 
 
 def _check_depth(root: etree._Element) -> None:
