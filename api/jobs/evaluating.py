@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
+from measurewise.api.services.answers import Form, answer
 from measurewise.api.services.context import Services
 from measurewise.api.services.evaluation import (
     EvaluationRequest,
@@ -25,14 +26,11 @@ _SHARE: Final = 250
 
 
 class Evaluating(msgspec.Struct, frozen=True):
-    """The request of the job: what to compute, over whom, and in which form the answer is given.
-
-    ``form`` is ``measure-report`` (R4: the one report, or a Bundle of several), or ``parameters`` (DEQM).
-    """
+    """The request of the job: what to compute, over whom, and in which form the answer is given."""
 
     evaluation: EvaluationRequest
     asked: Asked
-    form: str
+    form: Form
 
 
 def _request(job: Job) -> Evaluating:
@@ -59,21 +57,9 @@ def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
     request = _request(job)
     prepared = prepare(services, request.evaluation)
     found = from_shares(outcomes, len(prepared.measures))
-    return to_json(answer(reports(services, prepared, request.evaluation, found), request.form))
-
-
-def answer(made: list[dict[str, Any]], form: str) -> dict[str, Any]:
-    """Reports in the form that was asked for."""
-    if form == "measure-report" and len(made) == 1:
-        return made[0]
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [{"fullUrl": f"urn:uuid:{report['id']}", "resource": report} for report in made],
-    }
-    if form == "measure-report":
-        return bundle
-    return {"resourceType": "Parameters", "parameter": [{"name": "return", "resource": bundle}]}
+    with services.database.read() as connection:
+        made = reports(connection, services, prepared, request.evaluation, found)
+        return to_json(answer(connection, requester_of(job).access, made, request.form))
 
 
 KIND: Final = Kind(NAME, _plan, _step, _finish)

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations import evaluate_measure
+from measurewise.api.operations import evaluate, evaluate_measure
 
-OPERATIONS: Final[tuple[Operation, ...]] = (evaluate_measure.OPERATION,)
+OPERATIONS: Final[tuple[Operation, ...]] = (evaluate_measure.OPERATION, evaluate.OPERATION)

@@ -1,23 +1,18 @@
-"""``Measure/$evaluate-measure`` of FHIR R4 (4.0.1), https://hl7.org/fhir/R4/measure-operation-evaluate-measure.html."""
+"""``Measure/$evaluate-measure`` of FHIR R4.
+
+https://hl7.org/fhir/R4/measure-operation-evaluate-measure.html
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from measurewise.api.fhir import asynchronous
 from measurewise.api.fhir.arguments import Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.fhir.outcomes import RequestError
-from measurewise.api.jobs import evaluating
-from measurewise.api.services.evaluation import (
-    EvaluationRequest,
-    ReportKind,
-    evaluate_stored,
-    prepare,
-    reports,
-)
-from measurewise.api.services.subjects import Asked, find_subjects
+from measurewise.api.operations.evaluating import evaluated
+from measurewise.api.services.evaluation import EvaluationRequest, ReportKind
+from measurewise.api.services.subjects import Asked
 
 _KINDS: Final[dict[str, ReportKind]] = {
     "subject": "individual",
@@ -84,32 +79,6 @@ def measure_named(call: Call) -> str:
     if identity is not None and named is not None:
         raise refused("measure", "is in the address already")
     return str(identity or named).removeprefix("Measure/")
-
-
-def evaluated(
-    call: Call, request: EvaluationRequest, asked: Asked, form: str, touched: tuple[str, ...]
-) -> Reply:
-    """The reports, made at once where they are about few patients, else by a job."""
-    services = call.services
-    period = request.period
-    period.interval(services.settings.zone_minutes)
-    prepared = prepare(services, request)
-    with services.database.read() as connection:
-        found = find_subjects(connection, call.access, asked, period)
-    few = len(found.patients) <= services.settings.inline_patients
-    if not few or call.asynchronous:
-        queued = evaluating.Evaluating(request, asked, form)
-        return asynchronous.queue(call, evaluating.NAME, queued, touched=touched)
-    outcome = evaluate_stored(services, prepared, found.patients, compact=request.kind != "individual")
-    failed = [issue for issue in outcome.issues if issue.severity == "error"]
-    if request.kind == "individual" and found.kind == "patient" and failed:
-        raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)
-    made = reports(services, prepared, request, outcome)
-    return Reply(
-        evaluating.answer(made, form),
-        touched=touched,
-        patients=tuple(identity for _, identity in found.patients),
-    )
 
 
 OPERATION: Final = Operation(

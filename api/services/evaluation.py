@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
+from sqlalchemy import Connection
 
 from measurewise.api.services.context import Services
 from measurewise.api.services.records import patient_records
@@ -23,8 +24,12 @@ from measurewise.engine import (
 )
 from measurewise.engine.measure.result_json import from_result_json, to_result_json
 from measurewise.engine.measure.results import PatientResult
+from measurewise.engine.runner.fhir_parameters import cql_parameters
 from measurewise.engine.runner.issues import Issue
+from measurewise.store.access import OPERATOR
 from measurewise.store.database import now
+from measurewise.store.resources import of_references
+from measurewise.store.search_index import microseconds, moments
 
 ReportKind = Literal["individual", "subject-list", "summary"]
 
@@ -37,6 +42,7 @@ class EvaluationRequest(msgspec.Struct, frozen=True):
     period_end: str
     kind: ReportKind
     reporter: str | None = None
+    # CQL parameters as a FHIR Parameters resource.
     parameters: dict[str, Any] | None = None
     evaluated_resources: bool = False
     changed_since: str | None = None
@@ -59,10 +65,12 @@ class Evaluated:
 
 def prepare(services: Services, request: EvaluationRequest) -> Prepared:
     """The request's measures, ready to run. Raises NotFoundError and ContentError."""
+    zone = services.settings.zone_minutes
+    given = cql_parameters(request.parameters, zone) if request.parameters is not None else None
     return services.catalog.prepare(
         request.measures,
         request.period,
-        parameters=request.parameters,
+        parameters=given,
         supplemental_data=True,
         evaluated_resources=request.kind == "individual" or request.evaluated_resources,
     )
@@ -118,9 +126,16 @@ def reporting(services: Services, request: EvaluationRequest) -> Reporting:
 
 
 def reports(
-    services: Services, prepared: Prepared, request: EvaluationRequest, found: Evaluated
+    connection: Connection,
+    services: Services,
+    prepared: Prepared,
+    request: EvaluationRequest,
+    found: Evaluated,
 ) -> list[dict[str, Any]]:
-    """The MeasureReports of the request's kind: one a measure, or one a measure and patient."""
+    """The MeasureReports of the request's kind: one a measure, or one a measure and patient.
+
+    ``changed_since`` leaves out of ``evaluatedResource`` what has not changed since, and changes no number.
+    """
     said = reporting(services, request)
     made: list[dict[str, Any]] = []
     for measure, results in zip(prepared.measures, found.results, strict=True):
@@ -131,11 +146,32 @@ def reports(
         else:
             made += [individual_report(measure, result, said) for result in results]
     for report in made:
-        _say_what_was_used(report, services, found)
+        _say_who_is_missing(report, found)
+        if request.changed_since is not None:
+            _leave_out_unchanged(connection, report, request.changed_since)
     return made
 
 
-def _say_what_was_used(report: dict[str, Any], services: Services, found: Evaluated) -> None:
+def _leave_out_unchanged(connection: Connection, report: dict[str, Any], since: str) -> None:
+    """Keep of the evaluated resources those that were written to the store after a moment."""
+    span = moments(since)
+    evaluated = report.get("evaluatedResource")
+    if not evaluated or span is None:
+        return
+    names = [tuple(item["reference"].split("/", 1)) for item in evaluated]
+    changed = {
+        stored.reference
+        for stored in of_references(connection, OPERATOR, names)
+        if microseconds(stored.updated) >= span[0]
+    }
+    kept = [item for item in evaluated if item["reference"] in changed]
+    if kept:
+        report["evaluatedResource"] = kept
+    else:
+        del report["evaluatedResource"]
+
+
+def _say_who_is_missing(report: dict[str, Any], found: Evaluated) -> None:
     """Patients who could not be evaluated stand in the report, as an OperationOutcome it contains."""
     errors = [issue for issue in found.issues if issue.severity == "error"]
     if errors and report["type"] != "individual":

@@ -23,13 +23,14 @@ Kind = Literal["patient", "group", "practitioner", "organization", "everybody"]
 class Asked:
     """What a request says of its subjects; references such as ``Patient/1``.
 
-    ``group`` is a Group resource in the request itself.
+    ``group`` is a Group resource in the request itself, ``locations`` are places where encounters were.
     """
 
     subject: str | None = None
     group: dict[str, Any] | None = None
     practitioner: str | None = None
     organization: str | None = None
+    locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ def find_subjects(connection: Connection, access: Access, asked: Asked, period: 
         read(connection, access, "Practitioner", identity)
         found = _attributed(connection, access, found, f"Practitioner/{identity}", period)
         kind = "practitioner" if kind == "everybody" else kind
+    if asked.locations:
+        places = {("Location", location.rpartition("/")[2]) for location in asked.locations}
+        found = _intersect(found, _named(connection, access, places, period))
     return Subjects(kind, found, missing)
 
 
@@ -184,7 +188,7 @@ def _named(
         )
         seen = base.where(
             resources.c.type == "Encounter",
-            values.parameter.in_(("participant", "service-provider")),
+            values.parameter.in_(("participant", "service-provider", "location")),
             resources.c.key.in_(held),
             resources.c.key.not_in(cancelled),
         )

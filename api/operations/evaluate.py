@@ -1,0 +1,125 @@
+"""``Measure/$evaluate`` of DEQM: STU5, and the universal realm's ballot; one operation that takes both.
+
+https://hl7.org/fhir/us/davinci-deqm/STU5/OperationDefinition-evaluate.html and DEQM universal realm
+1.0.0-ballot. They name report types and measures differently and answer alike: Parameters of Bundles.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from measurewise.api.fhir.arguments import Declared, missing, refused
+from measurewise.api.fhir.call import Call, Reply
+from measurewise.api.fhir.operation import Operation
+from measurewise.api.operations.evaluating import evaluated
+from measurewise.api.services.evaluation import EvaluationRequest, ReportKind
+from measurewise.api.services.measures import measures_named
+from measurewise.api.services.subjects import Asked
+
+_KINDS: Final[dict[str, ReportKind]] = {
+    "subject": "individual",
+    "individual": "individual",
+    "subject-list": "subject-list",
+    "population": "summary",
+    "summary": "summary",
+}
+
+MEASURES: Final = (
+    Declared("measureId", "string", "A measure by its id on this server.", maximum=None),
+    Declared("measureUrl", "canonical", "A measure by its canonical URL.", maximum=None),
+    Declared("measureIdentifier", "string", "A measure by its identifier, as system|value.", maximum=None),
+)
+PERIOD: Final = (
+    Declared("periodStart", "date", "The first day of the measurement period.", minimum=1),
+    Declared("periodEnd", "date", "The last day of the measurement period, included.", minimum=1),
+)
+
+_PARAMETERS: Final = (
+    *PERIOD,
+    *MEASURES,
+    Declared("measure", "canonical", "As measureUrl.", maximum=None),
+    Declared(
+        "reportType",
+        "code",
+        "The kind of report; individual for a single subject, else summary.",
+        codes=tuple(_KINDS),
+    ),
+    Declared("subject", "string", "Patient/[id], Group/[id] or Practitioner/[id]; everybody if not given."),
+    Declared("subjectGroup", "Group", "The subjects as a Group in the request."),
+    Declared("provider", "string", "Practitioner/[id] or Organization/[id]: only their patients."),
+    Declared("providerResource", "Resource", "The provider as a Practitioner or Organization."),
+    Declared("location", "string", "Location/[id]: only patients seen there in the period.", maximum=None),
+    Declared("parameters", "Parameters", "Parameters of the measures' logic, by their CQL names."),
+    Declared("reporter", "string", "Who reports: Organization/[id] or Practitioner/[id]."),
+    Declared(
+        "lastReceivedOn",
+        "dateTime",
+        "With individual reports: evaluated resources that have changed since.",
+    ),
+    Declared("manifest", "canonical", "Refused: a report says which versions it was computed with."),
+)
+
+
+def evaluate(call: Call) -> Reply:
+    """The Bundles of MeasureReports. Raises MeasurewiseError for what cannot be honoured."""
+    arguments = call.arguments
+    if "manifest" in arguments:
+        raise refused("manifest", "is not supported; name measures with |version instead")
+    measures = measures_named(
+        call.services.catalog,
+        [call.target[1]] if call.target[1] else arguments.all("measureId"),
+        [*arguments.all("measureUrl"), *arguments.all("measure")],
+        arguments.all("measureIdentifier"),
+    )
+    if call.target[1] is not None and any(name in arguments for name in ("measureId", "measureUrl")):
+        raise refused("measureId", "or measureUrl is in the address already")
+    subject, group = arguments.text("subject"), arguments.one("subjectGroup")
+    if subject is not None and group is not None:
+        raise refused("subjectGroup", "and subject exclude each other")
+    one = subject is not None and not subject.startswith(("Group/", "Practitioner"))
+    asked_kind = arguments.text("reportType")
+    kind = _KINDS[asked_kind] if asked_kind else ("individual" if one else "summary")
+    if kind == "individual" and subject is None and group is None:
+        raise missing("subject", "Name a patient or a group, or ask for reportType=summary.")
+    since = arguments.text("lastReceivedOn")
+    if since is not None and kind != "individual":
+        raise refused("lastReceivedOn", "is for individual reports only")
+    call.principal.check_subject(subject)
+    request = EvaluationRequest(
+        measures,
+        arguments.required("periodStart"),
+        arguments.required("periodEnd"),
+        kind,
+        reporter=arguments.text("reporter"),
+        parameters=arguments.one("parameters"),
+        changed_since=since,
+    )
+    practitioner, organization = _provider(call)
+    asked = Asked(subject, group, practitioner, organization, tuple(arguments.all("location")))
+    return evaluated(call, request, asked, "parameters", tuple(f"Measure/{name}" for name in measures))
+
+
+def _provider(call: Call) -> tuple[str | None, str | None]:
+    """The practitioner and the organisation that the request names as provider."""
+    named, resource = call.arguments.text("provider"), call.arguments.one("providerResource")
+    if resource is not None:
+        if named is not None:
+            raise refused("providerResource", "and provider exclude each other")
+        named = f"{resource.get('resourceType')}/{resource.get('id')}"
+    if named is None:
+        return None, None
+    kind = named.rpartition("/")[0].rpartition("/")[2]
+    if kind not in ("Practitioner", "Organization"):
+        raise refused("provider", f"is '{named}'", "Name a Practitioner or an Organization.")
+    return (named, None) if kind == "Practitioner" else (None, named)
+
+
+OPERATION: Final = Operation(
+    "evaluate",
+    "Evaluate measures (DEQM)",
+    "Measure",
+    ("type", "instance"),
+    _PARAMETERS,
+    evaluate,
+    asynchronous=True,
+)
