@@ -32,7 +32,7 @@ _PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 _COMPARTMENT_NAMES: Final = ("patient", "subject", "beneficiary")
 _SORTS: Final = {"_lastUpdated": resources.c.updated, "_id": resources.c.id}
 
-Codes = Callable[[str], Sequence[tuple[str | None, str]]]
+Codes = Callable[[str], Sequence[tuple[str, str]]]
 """The (system, code) pairs of a value set by its URL; raises a MeasurewiseError where it is not there."""
 
 
@@ -215,15 +215,15 @@ def _token(value: str) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def _any_code(pairs: Sequence[tuple[str | None, str]]) -> ColumnElement[bool]:
-    by_system: dict[str | None, list[str]] = {}
+def _any_code(pairs: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    by_system: dict[str, list[str]] = {}
     for system, code in pairs:
         by_system.setdefault(system, []).append(code)
     return or_(
         false(),
         *(
             and_(
-                search_values.c.system.is_(None) if system is None else search_values.c.system == system,
+                search_values.c.system == system,
                 search_values.c.value.in_(found),
             )
             for system, found in by_system.items()
