@@ -11,8 +11,10 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from measurewise.api.audit import Interaction
 from measurewise.api.fhir import asynchronous, bundles, interactions, media
 from measurewise.api.fhir.arguments import Arguments, Declared, from_query, from_resource
+from measurewise.api.fhir.audit_trail import Asking, AuditTrail
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.media import FhirResponse
 from measurewise.api.fhir.metadata import capability_statement, operation_definition
@@ -21,6 +23,7 @@ from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.validation import validated
 from measurewise.api.security.gate import principal as principal_of
 from measurewise.api.services.context import Services
+from measurewise.engine.errors import MeasurewiseError
 
 _QUERY_TYPES: Final = {
     "boolean": "boolean", "integer": "integer", "positiveInt": "integer", "decimal": "number",
@@ -58,7 +61,8 @@ def _service_routes(found: APIRouter, operations: Sequence[Operation]) -> None:
     @found.post("/", include_in_schema=False)
     async def bundle(request: Request) -> Response:
         body = media.parse_body(await body_of(request))
-        return await respond(request, "bundle", None, lambda call: bundles.process(call, body))
+        kind: Interaction = "batch" if body.get("type") == "batch" else "transaction"
+        return await respond(request, kind, None, lambda call: bundles.process(call, body))
 
 
 def _operation_routes(found: APIRouter, operation: Operation) -> None:
@@ -94,7 +98,7 @@ def _operation_endpoint(operation: Operation, level: Level) -> Callable[..., Any
             )
             return operation.handler(permitted)
 
-        return await respond(request, f"operation {operation.name}", operation.resource_type, work, identity)
+        return await respond(request, "operation", operation.resource_type, work, identity, operation.name)
 
     return endpoint
 
@@ -146,7 +150,9 @@ def _resource_routes(found: APIRouter) -> None:
             call.permitted(resource_type, "r")
             return Reply(validated(resource_type, body))
 
-        return await respond(request, "operation $validate", resource_type, work)
+        return await respond(
+            request, "operation", resource_type, work, operation=f"{resource_type}/$validate"
+        )
 
     @found.post("/{resource_type}", tags=[_TAG_RESOURCES], summary="Create")
     async def create(request: Request, resource_type: str) -> Response:
@@ -228,26 +234,45 @@ def _reading(interaction: Callable[..., Reply], resource_type: str, *where: str)
 
 
 async def respond(
-    request: Request, action: str, resource_type: str | None, work: Work, identity: str | None = None
+    request: Request,
+    interaction: Interaction,
+    resource_type: str | None,
+    work: Work,
+    identity: str | None = None,
+    operation: str | None = None,
 ) -> Response:
     """Who asks is checked, the work done in a thread, its audit record written, and its reply sent."""
     headers = request.headers
-    media.check_accepted(headers.get("accept"), request.query_params.get("_format"))
     services: Services = request.app.state.services
-    principal = await principal_of(request)
+    trail: AuditTrail = request.app.state.audit
+    base = base_url(request)
+    asking = Asking(
+        interaction,
+        f"{request.method} {request.url.path}{f'?{request.url.query}' if request.url.query else ''}",
+        getattr(request.state, "request_id", ""),
+        base,
+        request.client.host if request.client is not None else None,
+        f"{resource_type}/{identity}" if resource_type and identity else None,
+        operation,
+    )
+    try:
+        media.check_accepted(headers.get("accept"), request.query_params.get("_format"))
+        principal = await principal_of(request)
+    except MeasurewiseError as error:
+        await run_in_threadpool(trail.refused, None, asking, error)
+        raise
     call = Call(
         services,
         principal,
-        base_url(request),
+        base,
         organization=headers.get("x-organization"),
         headers={name.lower(): value for name, value in headers.items()},
-        request_id=getattr(request.state, "request_id", ""),
+        request_id=asking.request_id,
     )
-    trail = request.app.state.audit
-    reply = await run_in_threadpool(trail.around, call, action, resource_type, identity, work)
+    reply = await run_in_threadpool(trail.around, call, asking, work)
     if isinstance(reply, asynchronous.Queued):
         if call.asynchronous:
-            return asynchronous.accepted(call.base, reply.job)
+            return asynchronous.accepted(base, reply.job)
         reply = await asynchronous.waited_for(services, call.access, reply.job)
     return response_of(reply)
 
