@@ -65,7 +65,7 @@ def year_data(year: int) -> YearData:
     """The data of one of :data:`YEARS`."""
     programmes = _read(year, "programmes")
     pcf = programmes.get("primaryCareFirst", {})
-    measures = [_measure(entry) for entry in _read(year, "measures")["measures"]]
+    measures = measure_identifiers(year)
     return YearData(
         year=year,
         guide=programmes["guide"],
@@ -80,6 +80,12 @@ def year_data(year: int) -> YearData:
         measures={measure.uuid: measure for measure in measures},
         errors={int(code): entry["text"] for code, entry in _read(year, "errors")["errors"].items()},
     )
+
+
+@cache
+def measure_identifiers(year: int) -> tuple[MeasureIdentifiers, ...]:
+    """The eCQMs of one of :data:`YEARS`, or of 2026, whose other data CMS has not published yet."""
+    return tuple(_measure(entry) for entry in _read(year, "measures")["measures"])
 
 
 def years_of_template(extension: str | None) -> tuple[int, ...]:

@@ -1,7 +1,9 @@
-"""Write the facts of each performance year that converting QRDA III needs into ``qrda/data/<year>/``.
+"""Write the facts of each performance year that QRDA III needs into ``qrda/data/<year>/``.
 
+``measures.json`` and ``errors.json`` serve converting, ``measures.json`` and ``writing.json`` serve writing.
 Run by hand when CMS publishes new data: ``python scripts/derive_qrda_data.py SHARED``, with the folder that
-holds ``mips/measures-data`` (CMS, qpp-measures-data) and ``qrda/category3/error_codes_py*.tsv`` (CMS, texts).
+holds ``mips/measures-data`` (CMS, qpp-measures-data; for 2026 the eCQMs' own identifiers, which have no GUIDs
+of strata) and ``qrda/category3/error_codes_py*.tsv`` (CMS, texts).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 YEARS = (2023, 2024, 2025)
+IDENTIFIERS_ONLY = 2026
 POPULATIONS = {
     "initialPopulationUuid": "IPOP",
     "denominatorUuid": "DENOM",
@@ -42,24 +45,80 @@ def _measure(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _writing(entries: list[dict[str, Any]], with_guids: list[dict[str, Any]]) -> dict[str, Any]:
+    """Titles, numerator exclusions, and the PI measures and improvement activities that there are."""
+    of_category = {
+        name: [entry for entry in entries if entry["category"] == name] for name in ("pi", "ia", "quality")
+    }
+    exclusions = {
+        entry["eMeasureId"]: [
+            (stratum.get("eMeasureUuids") or {}).get("numeratorExclusionUuid") for stratum in entry["strata"]
+        ]
+        for entry in with_guids
+    }
+    return {
+        "titles": {
+            entry["eMeasureId"]: entry["title"] for entry in of_category["quality"] if entry.get("eMeasureId")
+        },
+        "numeratorExclusions": {
+            name: [guid and guid.upper() for guid in guids]
+            for name, guids in exclusions.items()
+            if any(guids)
+        },
+        "promotingInteroperability": {
+            entry["measureId"]: {"title": entry["title"], "metricType": entry["metricType"]}
+            for entry in of_category["pi"]
+        },
+        "improvementActivities": {entry["measureId"]: entry["title"] for entry in of_category["ia"]},
+    }
+
+
 def main(shared: Path) -> None:
-    """Write measures and error texts of every year."""
+    """Write measures, error texts, and what writing needs, of every year."""
     for year in YEARS:
-        folder = Path(__file__).parent.parent / "qrda" / "data" / str(year)
-        folder.mkdir(parents=True, exist_ok=True)
-        with gzip.open(shared / "mips" / "measures-data" / f"{year}-measures.json.gz") as stream:
-            entries = json.load(stream)
-        measures = [_measure(entry) for entry in entries if entry.get("eMeasureUuid")]
-        _write(folder / "measures.json", {"source": f"CMS, qpp-measures-data, {year}", "measures": measures})
+        entries = _entries(shared, f"{year}-measures")
+        measures = [entry for entry in entries if entry.get("eMeasureUuid")]
+        _write_year(shared, year, entries, measures)
         errors = {}
         lines = (shared / "qrda" / "category3" / f"error_codes_py{year}.tsv").read_text().splitlines()
         for line in lines:
             code, name, text = line.split("\t", 2)
             errors[code] = {"name": name, "text": text.strip()}
         _write(
-            folder / "errors.json",
+            _folder(year) / "errors.json",
             {"source": f"CMS, QRDA III conversion tool, error texts of {year}", "errors": errors},
         )
+    entries = _entries(shared, f"{IDENTIFIERS_ONLY}-measures")
+    ids = {entry["eMeasureId"]: entry["measureId"] for entry in entries if entry.get("eMeasureId")}
+    measures = [
+        {**entry, "measureId": ids[entry["eMeasureId"]]}
+        for entry in _entries(shared, f"{IDENTIFIERS_ONLY}-ecqm-identifiers")
+    ]
+    _write_year(shared, IDENTIFIERS_ONLY, entries, measures)
+
+
+def _write_year(
+    shared: Path, year: int, entries: list[dict[str, Any]], measures: list[dict[str, Any]]
+) -> None:
+    source = f"CMS, qpp-measures-data, {year}"
+    _write(
+        _folder(year) / "measures.json",
+        {"source": source, "measures": [_measure(entry) for entry in measures]},
+    )
+    mvps = {entry["mvpId"]: entry["title"] for entry in _entries(shared, f"{year}-mvp")}
+    _write(_folder(year) / "writing.json", {"source": source, **_writing(entries, measures), "mvps": mvps})
+
+
+def _entries(shared: Path, name: str) -> list[dict[str, Any]]:
+    with gzip.open(shared / "mips" / "measures-data" / f"{name}.json.gz") as stream:
+        entries: list[dict[str, Any]] = json.load(stream)
+    return entries
+
+
+def _folder(year: int) -> Path:
+    folder = Path(__file__).parent.parent / "qrda" / "data" / str(year)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -79,16 +79,29 @@ def coded_values(value: Any) -> tuple[CodedValue, ...]:
 def category(value: Any) -> tuple[CodedValue, ...]:
     """What a member is counted under by a supplemental datum: its distinct values together, in order.
 
-    Together, because one who has two values (two races, two payers) is still one member. Null is
-    :data:`UNKNOWN`; a resource is data, no value to count by.
+    Together, because one who has two values (two races, two payers) is still one member, and because a
+    concept may be coded in several systems. Null is :data:`UNKNOWN`; a resource is data, nothing to count by.
     """
-    return tuple(sorted(coded_values(_without_resources(value)))) or (UNKNOWN,)
+    found: dict[CodedValue, None] = {}
+    _gather(_apart(value), found)
+    return tuple(sorted(found)) or (UNKNOWN,)
 
 
-def _without_resources(value: Any) -> Any:
+def _apart(value: Any) -> Any:
+    """A value with its concepts taken apart into codes, and without resources."""
     if isinstance(value, list | tuple):
-        return [_without_resources(item) for item in value]
-    return None if isinstance(value, dict) and "resourceType" in value else value
+        return [_apart(item) for item in value]
+    if type(value) is Concept:
+        return list(value.codes) or value
+    if isinstance(value, dict):
+        if "resourceType" in value:
+            return None
+        inner = value.get("codes") or value.get("code")
+        if inner is not None and not isinstance(inner, str):
+            return _apart(inner)
+        coded = [coding for coding in value.get("coding") or () if coding.get("code")]
+        return coded or value
+    return value
 
 
 def _gather(value: Any, found: dict[CodedValue, None]) -> None:

@@ -25,7 +25,7 @@ from measurewise.engine.measure.coded import TRUE, CodedValue
 from measurewise.engine.measure.populations import Evaluator
 from measurewise.engine.measure.reading import read_measure
 from measurewise.engine.measure.results import PatientResult
-from measurewise.engine.runtime.values import Code, Tuple
+from measurewise.engine.runtime.values import Code, Concept, Tuple
 
 MEASURE = read_measure(
     measure(
@@ -142,6 +142,15 @@ def test_who_has_two_values_is_counted_once_under_both() -> None:
     turned = Tuple(codes=[asian, white], display="two")
     alone = Tuple(codes=[white], display="one")
     assert categories(both, turned, alone) == {("2028-9", "2106-3"): 2, ("2106-3",): 1}
+
+
+def test_a_concept_is_counted_under_all_its_codes() -> None:
+    local, typology = Code("MCR", "urn:own"), Code("1", "https://nahdo.org/sopt")
+    payer = Tuple(code=Concept((local, typology), None), period=None)
+    in_fhir = Tuple(
+        code={"coding": [{"system": c.system, "code": c.code} for c in (typology, local)]}, period=None
+    )
+    assert categories([payer], [in_fhir]) == {("1", "MCR"): 2}
 
 
 def test_who_has_no_value_is_counted_as_unknown_and_resources_are_no_values() -> None:
