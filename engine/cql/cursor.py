@@ -222,6 +222,17 @@ class Cursor:
             )
         return (following in NAMES or following == STRING) and self.on_new_line(index)
 
+    def may_start_definition(self, index: int) -> bool:
+        """Whether a definition begins at a token where what stands before it is complete.
+
+        No expression and no type goes on with a word that declares something, so that, unlike
+        ``starts_definition``, nothing has to stand in a line of its own.
+        """
+        kind = self.kinds[index]
+        if kind in ("public", "private"):
+            return self.kinds[index + 1] in DECLARATION_WORDS
+        return kind in DECLARATION_WORDS
+
     def next_definition(self) -> None:
         """Move on to where the next definition begins, at least by one token."""
         self.i = min(self.i + 1, len(self.kinds) - 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from measurewise.engine.cql.cursor import NAMES, REFERENTIAL, Abandoned
 from measurewise.engine.cql.errors import CqlSyntaxError, Issue
 from measurewise.engine.cql.expressions import ExpressionParser
-from measurewise.engine.cql.lexer import END, IDENTIFIER, Tokens, tokenize
+from measurewise.engine.cql.lexer import END, IDENTIFIER, STRING, Tokens, tokenize
 from measurewise.engine.cql.tree import (
     CodeDefinition,
     CodeSystemDefinition,
@@ -31,7 +31,7 @@ from measurewise.engine.cql.tree import (
     UsingDefinition,
     ValueSetDefinition,
 )
-from measurewise.engine.cql.words import KEYWORDS
+from measurewise.engine.cql.words import DECLARATION_WORDS, KEYWORDS
 
 _FUNCTION_NAMES = NAMES | KEYWORDS
 _EXPECTED = ("'define'", "'context'", "'parameter'", "'valueset'", "'code'", "another definition")
@@ -84,7 +84,7 @@ class LibraryParser(ExpressionParser):
         return SyntaxTree(source, self.text, library, tuple(definitions), comments, self.lines)
 
     def _at_definition(self) -> bool:
-        return self.kinds[self.i] in ("define", "library") or self.starts_definition(self.i)
+        return self.may_start_definition(self.i)
 
     def _trailing(self) -> None:
         """Report what stands after a definition and begins no other."""
@@ -153,10 +153,17 @@ class LibraryParser(ExpressionParser):
     def _parameter(self, start: int, comments: _Comments, access: str | None) -> Definition:
         name = self.identifier("the name of the parameter")
         type_ = None
-        if self.kinds[self.i] not in ("default", END) and not self._at_definition():
+        if self.kinds[self.i] not in ("default", END) and not self._after_untyped_parameter():
             type_ = self.type_specifier()
         default = self.expression() if self.accept("default") else None
         return ParameterDefinition(self.span(start), *comments, access, name, type_, default)
+
+    def _after_untyped_parameter(self) -> bool:
+        # "code" and its kind name types of FHIR, too: "parameter X code" is a parameter of that type.
+        kind, following = self.kinds[self.i], self.following()
+        if kind in ("public", "private", "define", "library"):
+            return self.may_start_definition(self.i)
+        return kind in DECLARATION_WORDS and (following in NAMES or following == STRING)
 
     def _codesystem(self, start: int, comments: _Comments, access: str | None) -> Definition:
         name = self.identifier("the name of the code system")
@@ -256,7 +263,7 @@ class LibraryParser(ExpressionParser):
     def _external(self) -> bool:
         if self.kinds[self.i] != IDENTIFIER or self.spelling() != "external":
             return False
-        return self.following() == END or self.starts_definition(self.i + 1)
+        return self.following() == END or self.may_start_definition(self.i + 1)
 
     def _operand(self) -> Operand:
         start = self.starts[self.i]
