@@ -1,4 +1,4 @@
-"""Refusals at the door, as errors of the one family with an HTTP status and the headers that go with it.
+"""Refusals at the door: errors of the one family with the HTTP status and headers to answer them with.
 
 RFC 6750, section 3 (the WWW-Authenticate challenge) and FHIR's IssueType codes ``login``, ``expired``,
 ``security``, ``forbidden``.
@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Literal
-
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.store.errors import ForbiddenError
@@ -87,32 +84,6 @@ class KeysUnavailableError(MeasurewiseError):
     def headers(self) -> dict[str, str]:
         """When to come back."""
         return {"Retry-After": "10"}
-
-
-def outcome(error: MeasurewiseError) -> dict[str, Any]:
-    """The error as an OperationOutcome with one issue."""
-    text = " ".join(part for part in (error.what[:1].upper() + error.what[1:], error.mend) if part)
-    issue: dict[str, Any] = {
-        "severity": "error",
-        "code": error.code,
-        "details": {"text": text},
-        "diagnostics": str(error),
-    }
-    if error.where:
-        issue["expression"] = [error.where]
-    return {"resourceType": "OperationOutcome", "issue": [issue]}
-
-
-async def refusal(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for SignInError, ScopeError and KeysUnavailableError."""
-    if not isinstance(error, SignInError | ScopeError | KeysUnavailableError):
-        raise error
-    return JSONResponse(
-        outcome(error),
-        status_code=error.status,
-        headers=error.headers | {"Cache-Control": "no-store"},
-        media_type="application/fhir+json",
-    )
 
 
 def _quoted(text: str) -> str:

@@ -13,12 +13,7 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from measurewise.api.security.errors import (
-    KeysUnavailableError,
-    ScopeError,
-    SignInError,
-    refusal,
-)
+from measurewise.api.security.errors import SignInError
 from measurewise.api.security.issuer import LocalIssuer
 from measurewise.api.security.keys import RemoteKeys, discover
 from measurewise.api.security.principal import Principal, operator
@@ -165,14 +160,13 @@ def install(
     client: httpx.AsyncClient | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Gate:
-    """Put the gate into an app: ``app.state.gate``, the refusals, and the local issuer's routes.
+    """Put the gate into an app: ``app.state.gate`` and the local issuer's routes below ``/auth``.
 
+    Refusals are errors of the family, which the app answers as any other, with their ``headers``.
     Raises SecuritySettingsError where the server must not start with these settings.
     """
     gate = Gate(settings, client=client, clock=clock)
     app.state.gate = gate
-    for kind in (SignInError, ScopeError, KeysUnavailableError):
-        app.add_exception_handler(kind, refusal)
     if gate.local is not None:
         app.include_router(gate.local.router(), prefix="/auth")
     return gate

@@ -10,15 +10,19 @@ from typing import Annotated, Any
 import httpx
 from fastapi import Depends, FastAPI
 from joserfc import jwk, jwt
+from starlette.requests import Request
 
-from measurewise.api.security.errors import KeysUnavailableError, ScopeError, SignInError, refusal
+from measurewise.api.fhir.media import FhirResponse
+from measurewise.api.fhir.outcomes import outcome_of, status_of
 from measurewise.api.security.gate import Gate, install, principal, require, require_operation
 from measurewise.api.security.principal import Principal
 from measurewise.api.security.settings import SecuritySettings
+from measurewise.engine.errors import MeasurewiseError
 
 ISSUER = "https://sign-in.example.org/realms/practice"
 BASE = "http://localhost:8000"
 AUDIENCE = f"{BASE}/fhir"
+_FIRST_KEY = jwk.RSAKey.generate_key(2048, auto_kid=True)
 
 
 class Clock:
@@ -41,7 +45,7 @@ class OutsideIssuer:
     reachable: bool = True
 
     def __post_init__(self) -> None:
-        self.keys.append(jwk.RSAKey.generate_key(2048, auto_kid=True))
+        self.keys.append(_FIRST_KEY)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(str(request.url))
@@ -86,12 +90,18 @@ class OutsideIssuer:
         return jwt.encode(header, self.claims(**changed), key, algorithms=[algorithm])
 
 
+async def refused(request: Request, error: Exception) -> FhirResponse:
+    """A refusal as the server answers it."""
+    assert isinstance(error, MeasurewiseError)
+    headers = dict(getattr(error, "headers", {}))
+    return FhirResponse(outcome_of(error), status_code=status_of(error), headers=headers)
+
+
 def app_with(settings: SecuritySettings, **options: Any) -> FastAPI:
     """An app with one endpoint of each kind behind the gate."""
     app = FastAPI()
     install(app, settings, **options)
-    for kind in (SignInError, ScopeError, KeysUnavailableError):
-        app.add_exception_handler(kind, refusal)
+    app.add_exception_handler(MeasurewiseError, refused)
 
     def told(who: Principal) -> dict[str, Any]:
         organizations = who.access.organizations

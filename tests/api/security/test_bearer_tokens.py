@@ -25,7 +25,7 @@ def coded(value: Any) -> str:
 def refused(answer: httpx.Response, code: str, status: int = 401) -> str:
     """The sentence of a refusal, whose form is checked."""
     assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/fhir+json"
+    assert answer.headers["content-type"].startswith("application/fhir+json")
     (issue,) = answer.json()["issue"]
     assert (issue["severity"], issue["code"]) == ("error", code)
     challenge = answer.headers["www-authenticate"]
