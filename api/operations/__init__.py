@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations import evaluate, evaluate_measure
+from measurewise.api.operations import evaluate, evaluate_measure, everything, value_sets
 
-OPERATIONS: Final[tuple[Operation, ...]] = (evaluate_measure.OPERATION, evaluate.OPERATION)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    evaluate_measure.OPERATION,
+    evaluate.OPERATION,
+    everything.OPERATION,
+    *value_sets.OPERATIONS,
+)

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from measurewise.store.access import Access
-from measurewise.store.resources import of_references
+from measurewise.store.resources import Stored, of_references
 from measurewise.store.tables import resources
 
 _REFERENCE: Final = re.compile(
@@ -39,7 +39,11 @@ def patient_records(connection: Connection, organization: str, patients: Sequenc
         )
         for patient, body in connection.execute(query):
             own[patient].append(body)
-    shared = _shared(connection, organization, (body for bodies in own.values() for body in bodies))
+    everything = [body for bodies in own.values() for body in bodies]
+    shared = {
+        (found.type.encode(), found.id.encode()): found.body
+        for found in referred_to(connection, Access(frozenset({organization})), everything)
+    }
     return {
         patient: b'{"resources":[' + b",".join([*bodies, *_used(bodies, shared)]) + b"]}"
         for patient, bodies in own.items()
@@ -47,23 +51,21 @@ def patient_records(connection: Connection, organization: str, patients: Sequenc
     }
 
 
-Named = tuple[bytes, bytes]
-
-
-def _shared(connection: Connection, organization: str, bodies: Iterable[bytes]) -> dict[Named, bytes]:
-    """The resources without a patient that some resources refer to, through each other too."""
-    access = Access(frozenset({organization}))
-    found: dict[Named, bytes] = {}
+def referred_to(connection: Connection, access: Access, bodies: Sequence[bytes]) -> list[Stored]:
+    """The resources without a patient that some resources refer to, directly or through each other."""
+    found: dict[Named, Stored] = {}
     asked: set[Named] = set()
     pending = _references(bodies)
     while pending := pending - asked:
         asked |= pending
         wanted = sorted((kind.decode(), identity.decode()) for kind, identity in pending)
         new = [stored for stored in of_references(connection, access, wanted) if stored.patient is None]
-        for stored in new:
-            found[stored.type.encode(), stored.id.encode()] = stored.body
+        found.update({(stored.type.encode(), stored.id.encode()): stored for stored in new})
         pending = _references(stored.body for stored in new)
-    return found
+    return list(found.values())
+
+
+Named = tuple[bytes, bytes]
 
 
 def _used(bodies: Sequence[bytes], shared: dict[Named, bytes]) -> list[bytes]:
