@@ -3,7 +3,7 @@
 The result of the transform is ``<failed>`` with an ``<f p= r= a= at=>`` a failed assertion: number of
 pattern, rule and assertion, and the way from the document's root to the context node as numbers of child
 elements. A node is judged by the first rule of each pattern whose context it matches (ISO/IEC 19757-3,
-6.5). Nodes are looked for by the name that a context ends with, so that a pattern costs what its own
+6.5). Nodes are looked for where a context can match (``candidates``), so that a pattern costs what its own
 elements cost rather than a walk over the whole document.
 """
 
@@ -15,10 +15,11 @@ from typing import Final
 
 from lxml import etree
 
+from measurewise.qrda.validation.candidates import Candidates
+
 SCHEMATRON: Final = "http://purl.oclc.org/dsdl/schematron"
 _XSL: Final = "http://www.w3.org/1999/XSL/Transform"
 _LITERAL: Final = r"'[^']*'|\"[^\"]*\""
-_LAST_STEP: Final = re.compile(r"(?:^|[/:]{1,2}|//)\s*((?:[A-Za-z_][\w.-]*:)?(?:[A-Za-z_][\w.-]*|\*))\s*$")
 _UNSUPPORTED: Final = ("include", "extends", "param")
 
 
@@ -65,13 +66,15 @@ def translate(schema: etree._Element, *, warnings: bool) -> Translation:
         _variable(sheet, let, {})
     main = etree.SubElement(sheet, f"{{{_XSL}}}template", match="/")
     failed = etree.SubElement(main, "failed")
+    candidates = Candidates()
     for number, pattern in enumerate(schema.findall(f"{{{SCHEMATRON}}}pattern")):
         if pattern.get("abstract") == "true":
             raise UnsupportedSchematronError("it has an abstract pattern")
         is_warning = pattern.get("id") in warned
         if is_warning and not warnings:
             continue
-        _pattern(sheet, failed, pattern, number, is_warning, assertions)
+        _pattern(sheet, failed, pattern, number, is_warning, candidates, assertions)
+    candidates.add_keys(sheet)
     _way(sheet)
     return Translation(sheet, assertions)
 
@@ -82,6 +85,7 @@ def _pattern(
     pattern: etree._Element,
     number: int,
     is_warning: bool,
+    candidates: Candidates,
     assertions: dict[tuple[int, int, int], Assertion],
 ) -> None:
     mode = f"p{number}"
@@ -91,12 +95,12 @@ def _pattern(
     for let in pattern.findall(f"{{{SCHEMATRON}}}let"):
         _variable(sheet, let, renamed)
     rules = pattern.findall(f"{{{SCHEMATRON}}}rule")
-    names: set[str] = set()
+    contexts: list[str] = []
     for position, rule in enumerate(rules):
         if rule.get("abstract") == "true":
             raise UnsupportedSchematronError("it has an abstract rule")
         context = _with_names(rule.get("context", ""), renamed)
-        names |= _last_names(context)
+        contexts.append(context)
         template = etree.SubElement(
             sheet, f"{{{_XSL}}}template", match=context, mode=mode, priority=str(1000 - position)
         )
@@ -114,8 +118,7 @@ def _pattern(
             broken = etree.SubElement(template, f"{{{_XSL}}}if", test=f"not({test})")
             told = etree.SubElement(broken, "f", p=str(number), r=str(position), a=str(place))
             etree.SubElement(told, f"{{{_XSL}}}call-template", name="way")
-    every = "|".join(f"//{name}" for name in sorted(names)) or "/.."
-    etree.SubElement(failed, f"{{{_XSL}}}apply-templates", select=every, mode=mode)
+    etree.SubElement(failed, f"{{{_XSL}}}apply-templates", select=candidates.of(contexts), mode=mode)
     etree.SubElement(sheet, f"{{{_XSL}}}template", match="*|@*|text()", mode=mode, priority="-1")
 
 
@@ -138,30 +141,6 @@ def _with_names(expression: str, renamed: dict[str, str]) -> str:
         lambda one: one[1] or f"${renamed.get(one[2], one[2])}",
         expression,
     )
-
-
-def _last_names(context: str) -> set[str]:
-    """The names of the elements that a pattern can match: the last step of each of its alternatives."""
-    names = set()
-    for alternative in _outside(context):
-        step = _LAST_STEP.search(alternative)
-        # What ends otherwise (an attribute, text) is looked for everywhere.
-        names.add(step[1] if step else "node()|//@*")
-    return names
-
-
-def _outside(context: str) -> list[str]:
-    """The alternatives of a pattern without their predicates."""
-    bare: list[str] = []
-    depth = 0
-    for piece in re.findall(rf"{_LITERAL}|.", context, re.DOTALL):
-        if piece == "[":
-            depth += 1
-        elif piece == "]":
-            depth -= 1
-        elif depth == 0:
-            bare.append(piece)
-    return "".join(bare).split("|")
 
 
 def _way(sheet: etree._Element) -> None:
