@@ -126,6 +126,16 @@ def audit_events(principal: Principal | None, occurrence: Occurrence) -> Iterato
             )
 
 
+def patient_of(event: dict[str, Any]) -> str | None:
+    """The id of the one patient that an event is about; None where it names none or several."""
+    named = [
+        entity["what"]["reference"].removeprefix("Patient/")
+        for entity in event.get("entity", ())
+        if entity.get("role", {}).get("code") == "1"
+    ]
+    return named[0] if len(named) == 1 else None
+
+
 def _event(
     principal: Principal | None,
     occurrence: Occurrence,
