@@ -44,7 +44,7 @@ SHAPES: dict[str, tuple[set[str], str, tuple[str, str], tuple[str, str], set[tup
     "Delete": ({"delete"}, "D", (DCM, "110150"), (CUSTODIAN, "custodian"), DATA_SOURCES),
 }
 
-TOKEN_ID = "token-1"
+JTI = "token-1"
 NURSE = Principal(
     "nurse-7",
     "dashboard",
@@ -52,7 +52,7 @@ NURSE = Principal(
     Access(frozenset({"practice-a"})),
     name="Nora Nurse",
     issuer="https://sign-in.example.org",
-    token_id=TOKEN_ID,
+    token_id=JTI,
 )
 REGISTRY = replace(NURSE, subject="registry", client_id="registry", name="")
 READ = Occurrence(
