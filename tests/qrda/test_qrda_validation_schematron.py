@@ -137,7 +137,9 @@ SMALL = """<schema xmlns="http://purl.oclc.org/dsdl/schematron"><ns prefix="c" u
   <let name="m" value="$n + 1"/>
   <assert id="first" test="$m = 1">never</assert>
  </rule>
- <rule context="c:b"><assert id="second" test=". = $wanted or . = '$n'">A <emph>b</emph> is here.</assert></rule>
+ <rule context="c:b">
+  <assert id="second" test=". = $wanted or . = '$n'">A <emph>b</emph> is here.</assert>
+ </rule>
 </pattern>
 <pattern id="x">
  <let name="n" value="'other'"/>
