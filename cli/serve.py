@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -34,6 +36,8 @@ def serve(
     configure_logs(as_json=not sys.stderr.isatty())
     allowed_bind(settings.host, settings.security)
     app = create_app(settings)
+    # The server lets a signal take its course when it has closed; the workers must still be told.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     started = [_start(number) for number in range(settings.workers)]
     print(f"Measurewise serves http://{settings.host}:{settings.port}/fhir", file=sys.stderr)
     try:
@@ -67,4 +71,18 @@ def _start(number: int) -> multiprocessing.process.BaseProcess:
 def _work() -> None:
     # The web process has the right of way.
     os.nice(5)
+    _follow_parent()
     worker()
+
+
+def _follow_parent() -> None:
+    """End with the server, however it ends: a worker without it would go on unseen."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
