@@ -38,7 +38,6 @@ class ProgrammeMeasure:
     is_registry_measure: bool
     submission_methods: tuple[str, ...]
     programmes: frozenset[str]
-    registration_types: frozenset[str]
     strata: tuple[str, ...]
     ecqm_rates: int
     is_required: bool
@@ -50,10 +49,10 @@ class ProgrammeMeasure:
     preprod: tuple[str, ...]
 
     @property
-    def is_computed_by_cms(self) -> bool:
-        """Whether CMS takes it from claims or a survey, so that nobody hands it in."""
+    def is_handed_in(self) -> bool:
+        """Whether a submission may hold it; CMS takes the others from claims, surveys, its Web Interface."""
         methods = set(self.submission_methods)
-        return bool(methods) and not methods & {ELECTRONIC, REGISTRY}
+        return not methods or bool(methods & {ELECTRONIC, REGISTRY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,6 @@ def _measure(entry: dict[str, Any]) -> ProgrammeMeasure:
         is_registry_measure=entry.get("isRegistryMeasure", False),
         submission_methods=tuple(entry.get("submissionMethods", ())),
         programmes=frozenset(entry.get("allowedPrograms", ())),
-        registration_types=frozenset(entry.get("allowedRegistrationTypes", ())),
         strata=tuple(entry.get("strata", ())),
         ecqm_rates=entry.get("ecqmRates", 1 if entry.get("eMeasureId") else 0),
         is_required=entry.get("isRequired", False),

@@ -21,9 +21,18 @@ def promoting_problems(one: MeasurementSet, year: ProgrammeYear, pointer: str) -
             place = f"{pointer}/measurements/{number}"
             reported.setdefault(measurement.measure_id, (place, measurement.value))
     yield from _contradictions(reported, year)
+    lacking = []
     for measure in year.measures.values():
-        if measure.category == "pi" and one.programme in measure.programmes:
-            yield from _required(measure, reported, year, pointer)
+        if measure.category != "pi" or one.programme not in measure.programmes:
+            continue
+        if measure.measure_id in reported:
+            place, value = reported[measure.measure_id]
+            yield from _reported(measure, place, value, reported, year)
+        elif not _met(measure, reported, year):
+            ways = ", ".join((*measure.exclusion, *measure.substitutes))
+            lacking.append(f"{measure.measure_id} (or {ways})" if ways else measure.measure_id)
+    if lacking:
+        yield problem("SV-pi-required", f"{pointer}/measurements", measures=lacking)
 
 
 def _contradictions(reported: dict[str, tuple[str, Value | None]], year: ProgrammeYear) -> Iterator[Problem]:
@@ -45,28 +54,28 @@ def _contradictions(reported: dict[str, tuple[str, Value | None]], year: Program
                 yield problem("SV-pi-superfluous" if agree else code, place, measure=name, other=other)
 
 
-def _required(
+def _reported(
     measure: ProgrammeMeasure,
+    place: str,
+    value: Value | None,
     reported: dict[str, tuple[str, Value | None]],
     year: ProgrammeYear,
-    pointer: str,
 ) -> Iterator[Problem]:
     name = measure.measure_id
-    if name in reported:
-        place, value = reported[name]
-        if value is True and measure.preprod and not reported.keys() & set(measure.preprod):
-            yield problem("SV-pi-engagement", place, measure=name, known=" or ".join(measure.preprod))
-    if not _is_required(measure, year) or _settled(measure, reported, year):
-        return
-    if any(_settled(year.measures[other], reported, year) for other in measure.substitutes):
-        return
-    if name in reported:
-        place, value = reported[name]
+    if value is True and measure.preprod and not reported.keys() & set(measure.preprod):
+        yield problem("SV-pi-engagement", place, measure=name, known=" or ".join(measure.preprod))
+    if not _met(measure, reported, year):
         shown = value if isinstance(value, bool) else "a rate without a case"
         yield problem("SV-pi-not-performed", f"{place}/value", measure=name, found=shown)
-    else:
-        ways = "".join(f", or {other}" for other in (*measure.exclusion, *measure.substitutes))
-        yield problem("SV-pi-required", f"{pointer}/measurements", measure=name, alternatives=ways)
+
+
+def _met(
+    measure: ProgrammeMeasure, reported: dict[str, tuple[str, Value | None]], year: ProgrammeYear
+) -> bool:
+    """Whether nothing more is asked of a measure: not required, settled, or another stands in for it."""
+    if not _is_required(measure, year) or _settled(measure, reported, year):
+        return True
+    return any(_settled(year.measures[other], reported, year) for other in measure.substitutes)
 
 
 def _is_required(measure: ProgrammeMeasure, year: ProgrammeYear) -> bool:

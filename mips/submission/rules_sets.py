@@ -21,6 +21,7 @@ from measurewise.mips.submission.rules_promoting import promoting_problems
 from measurewise.mips.submission.rules_values import value_problems
 from measurewise.qrda.qpp_model import Measurement, MeasurementSet, Submission
 
+ENTITY_TYPES: Final = ("individual", "group", "virtualGroup", "subgroup", "apm")
 CATEGORIES: Final = ("quality", "pi", "ia")
 METHODS: Final = (ELECTRONIC, REGISTRY)
 CATEGORY_NAMES: Final = {
@@ -74,7 +75,7 @@ def _set(
         if not any(place.startswith(f"{pointer}/measurements") for place in unread):
             yield problem("SV-empty-set", f"{pointer}/measurements")
         return
-    yield from _measurements(one, submission, year, terms is not None, pointer, unread)
+    yield from _measurements(one, year, terms is not None, pointer, unread)
     if one.category == "pi":
         yield from promoting_problems(one, year, pointer)
 
@@ -97,7 +98,7 @@ def _programme(
         yield problem("SV-programme", place, found=one.programme, year=year.year, known=known)
         return
     entity = submission.entity_type
-    if entity is not None and entity not in terms.entity_types:
+    if entity in ENTITY_TYPES and entity not in terms.entity_types:
         known = terms.entity_types
         yield problem("SV-programme-entity", place, entity=entity, programme=one.programme, known=known)
     if one.category in CATEGORIES and one.category not in terms.categories:
@@ -169,7 +170,6 @@ def _certification(
 
 def _measurements(
     one: MeasurementSet,
-    submission: Submission,
     year: ProgrammeYear,
     known_programme: bool,
     pointer: str,
@@ -196,8 +196,8 @@ def _measurements(
             yield problem(
                 "SV-measure-category", f"{place}/measureId", measure=name, category=category, found=found
             )
-        yield from _allowed(measure, one, submission, known_programme, f"{place}/measureId")
-        if fits and not measure.is_computed_by_cms:
+        yield from _allowed(measure, one, known_programme, f"{place}/measureId")
+        if fits and measure.is_handed_in:
             yield from _reported(measurement, measure, one, year, place, unread)
 
 
@@ -216,10 +216,11 @@ def _reported(
 
 
 def _allowed(
-    measure: ProgrammeMeasure, one: MeasurementSet, submission: Submission, known_programme: bool, place: str
+    measure: ProgrammeMeasure, one: MeasurementSet, known_programme: bool, place: str
 ) -> Iterator[Problem]:
-    if measure.is_computed_by_cms:
-        yield problem("SV-measure-computed", place, measure=measure.measure_id)
+    if not measure.is_handed_in:
+        known = measure.submission_methods
+        yield problem("SV-measure-elsewhere", place, measure=measure.measure_id, known=known)
         return
     methods = tuple(method for method in measure.submission_methods if method in METHODS)
     if methods and one.submission_method in METHODS and one.submission_method not in methods:
@@ -227,10 +228,5 @@ def _allowed(
         yield problem("SV-measure-method", place, measure=measure.measure_id, method=method, known=methods)
     # The measures data names programmes in lower case but for MVPs; "pcf" is taken in any case.
     programme = "pcf" if one.programme.lower() == "pcf" else one.programme
-    if known_programme and measure.programmes and programme not in measure.programmes:
+    if known_programme and programme not in measure.programmes:
         yield problem("SV-measure-programme", place, measure=measure.measure_id, programme=programme)
-    kinds = measure.registration_types
-    entity = submission.entity_type
-    # The measures data says nothing of virtual groups.
-    if kinds and entity in ("individual", "group", "subgroup", "apm") and entity not in kinds:
-        yield problem("SV-measure-entity", place, measure=measure.measure_id, entity=entity)

@@ -159,9 +159,10 @@ def _counts(value: _Counted, reported: _Reported, at: str) -> Iterator[Problem]:
 
 
 def _completeness(value: _Counted, reported: _Reported, at: str) -> Iterator[Problem]:
+    counted = (value.performance_met, value.performance_not_met)
     rate = reporting_rate(value)
     least = reported.year.terms.data_completeness
-    if rate is not None and 0 <= rate < least and value.performance_not_met is not None:
+    if rate is not None and rate < least and all(part is not None and part >= 0 for part in counted):
         year = reported.year.year
         yield problem("SV-completeness", at, measure=reported.id, found=rate, least=least, year=year)
 

@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from measurewise.mips.programme_year import YEARS, ProgrammeYear, programme_year
 from measurewise.mips.submission.problem import Problem, field_path, problem
-from measurewise.mips.submission.rules_sets import set_problems
+from measurewise.mips.submission.rules_sets import ENTITY_TYPES, set_problems
 from measurewise.qrda.qpp_model import Submission
 from measurewise.qrda.qpp_reading import QppReading, WrongType, read_qpp
 
-ENTITY_TYPES: Final = ("individual", "group", "virtualGroup", "subgroup", "apm")
 _TIN_HOLDERS: Final = ("individual", "group")
 _ENTITY_ID_HOLDERS: Final = ("virtualGroup", "subgroup", "apm")
 _NPI_PREFIX: Final = "80840"
