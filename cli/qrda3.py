@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from measurewise.qrda.category3.conversion import Conversion
 
 qrda3 = App(name="qrda3", help="QRDA III files of any origin: judged as CMS does, and converted to QPP JSON.")
+qrda3.command("measurewise.cli.qrda3_write:write", help="Write a QRDA III report from MeasureReports.")
 
 
 @qrda3.command
