@@ -101,11 +101,7 @@ class Gate:
         else:
             return None
         known: dict[str, Any] = {name: metadata[name] for name in _SHOWN if name in metadata}
-        known["capabilities"] = list(
-            CAPABILITIES
-            if self.local is not None
-            else (name for name in CAPABILITIES if "permission" in name)
-        )
+        known["capabilities"] = list(CAPABILITIES if self.local is not None else _OF_THE_SERVER)
         return known
 
     async def _discovered(self) -> dict[str, Any]:
@@ -122,9 +118,9 @@ class Gate:
     def _only_from_here(self, request: Request) -> None:
         """An open server answers this machine only, and no web page that got a name to mean this machine."""
         peer = request.client.host if request.client is not None else None
-        names = [urlsplit("//" + request.headers.get("host", "")).hostname or ""]
+        names = [_host("//" + request.headers.get("host", ""))]
         if "origin" in request.headers:
-            names.append(urlsplit(request.headers["origin"]).hostname or "")
+            names.append(_host(request.headers["origin"]))
         elsewhere = peer is not None and _is_address(peer) and not is_loopback(peer)
         if elsewhere or not all(is_loopback(name) or name in self.settings.trusted_hosts for name in names):
             raise SignInError(
@@ -135,6 +131,8 @@ class Gate:
             )
 
 
+_OF_THE_SERVER: Final = ("permission-patient", "permission-user", "permission-v1", "permission-v2")
+"""What this server does by itself, whoever the issuer is."""
 _SHOWN: Final = (
     "issuer",
     "jwks_uri",
@@ -214,6 +212,13 @@ def require_operation(name: str) -> Callable[..., Awaitable[Principal]]:
 
 def _local(settings: SecuritySettings) -> bool:
     return settings.local_issuer.enabled
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(host: str) -> bool:

@@ -83,7 +83,9 @@ class RemoteKeys:
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
         """The key, or None. Raises KeysUnavailableError where no keys are to be had."""
-        if self._fetched is None or self._clock() - self._fetched > self._lifetime:
+        age = None if self._fetched is None else self._clock() - self._fetched
+        # while one request fetches them anew, the others need not wait for a slow issuer
+        if age is None or age > _STALE_SECONDS or (age > self._lifetime and not self._alone.locked()):
             await self._refresh(self._fetched)
         key = pick(self._keys, kid, algorithm)
         if key is None and self._may_try():
@@ -168,7 +170,7 @@ async def fetch_object(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
         raise KeysUnavailableError(f"{url} gave no answer ({type(error).__name__})", where=url) from None
     try:
         document = msgspec.json.decode(bytes(content))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise KeysUnavailableError(f"the answer of {url} is no JSON object", where=url)

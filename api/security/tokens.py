@@ -115,13 +115,17 @@ class Verifier:
         patient = _id(_text(claims, self._settings.patient_claim))
         if patient is None and fhir_user is not None and fhir_user.startswith("Patient/"):
             patient = fhir_user.removeprefix("Patient/")
-        organizations = self._organizations(claims, issuer, client_id)
+        organizations = self._organizations(claims, issuer, client_id, scopes)
         bound = scopes.has_level("patient") or not is_staff(fhir_user)
         if bound and patient is not None and organizations is None:
             raise ScopeError(
                 "a token with a patient must name the organisations that hold the patient's data.",
                 where=self._settings.organization_claim,
             )
+        wide = is_staff(fhir_user) and (scopes.has_level("user") or scopes.has_level("system"))
+        if not (wide or (bound and patient is not None and scopes.granted)):
+            # nothing will be permitted, so nothing is in sight before
+            organizations = frozenset()
         token_id = _text(claims, "jti") or ""
         return Principal(
             subject=subject,
@@ -136,11 +140,15 @@ class Verifier:
         )
 
     def _organizations(
-        self, claims: Mapping[str, Any], issuer: TrustedIssuer, client_id: str
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, client_id: str, scopes: Scopes
     ) -> frozenset[str] | None:
-        """The token's organisations, else its registered client's, else its issuer's; None for all."""
+        """The token's organisations, else its registered service's, else its issuer's; None for all.
+
+        A token for a person is not given what its app is registered for.
+        """
         named = _strings(claims.get(self._settings.organization_claim))
-        if not named:
+        person = scopes.has_level("user") or scopes.has_level("patient")
+        if not named and not person:
             client = self._settings.client(client_id, issuer.registered) if client_id else None
             named = client.organizations if client is not None else ()
         named = named or issuer.organizations
@@ -192,7 +200,7 @@ def unproved_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for part in parts[:2]:
         try:
             value = msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-        except (msgspec.MsgspecError, binascii.Error, ValueError):
+        except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise SignInError("the token is no signed JWT.")

@@ -183,6 +183,7 @@ def test_another_kind_of_jwt_is_no_access_token(asking: Any, outside: OutsideIss
         f"{coded([])}.{coded({})}.x",
         "é.é.é",
         "x" * 20_000,
+        "W1tb" * 2_000 + ".e30.x",
         "\udcff",
     ],
 )
@@ -282,9 +283,13 @@ def test_what_a_token_leaves_open_its_client_or_issuer_says(outside: OutsideIssu
             ],
         }
     )
-    known = asyncio.run(_who(settings, outside, outside.token(organization=None)))
+    service = outside.token(organization=None, scope="system/*.rs")
+    known = asyncio.run(_who(settings, outside, service))
     assert known.json()["organizations"] == ["practice-x", "practice-y"]
-    other = asyncio.run(_who(settings, outside, outside.token(organization=None, client_id="other")))
+    person = asyncio.run(_who(settings, outside, outside.token(organization=None)))
+    assert person.json()["organizations"] == ["fallback"]
+    other = outside.token(organization=None, scope="system/*.rs", client_id="other")
+    other = asyncio.run(_who(settings, outside, other))
     assert other.json()["organizations"] == ["fallback"]
 
 
@@ -298,3 +303,19 @@ def test_an_issuer_that_may_grant_all_organisations_is_believed_except_for_patie
     assert staff.json()["organizations"] is None
     patient = outside.token(organization="*", scope="patient/*.rs", patient="p1")
     refused(asyncio.run(_who(settings, outside, patient)), "forbidden", 403)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"scope": None},
+        {"scope": "openid launch/patient"},
+        {"scope": "patient/*.cruds"},
+        {"scope": "user/*.cruds", "fhirUser": "RelatedPerson/mother"},
+        {"scope": "openid", "patient": "p1"},
+    ],
+)
+def test_a_token_that_allows_nothing_sees_nothing(
+    asking: Any, outside: OutsideIssuer, changed: dict[str, str | None]
+) -> None:
+    assert asking("/me", outside.token(**changed)).json()["organizations"] == []

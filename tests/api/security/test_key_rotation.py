@@ -103,6 +103,31 @@ def test_an_issuer_that_is_down_is_bridged_for_a_day(outside: OutsideIssuer, clo
     asyncio.run(bridge())
 
 
+def test_a_slow_issuer_holds_up_one_request_only(outside: OutsideIssuer, clock: Clock) -> None:
+    slow = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if len(outside.requests) >= 2:
+            await slow.wait()
+        return outside.answer(request)
+
+    async def go() -> None:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        keys = RemoteKeys(client, issuer=ISSUER, clock=clock)
+        kid = outside.keys[0].kid
+        assert await keys.find(kid, "RS256") is not None
+        clock.now += 601
+        first = asyncio.create_task(keys.find(kid, "RS256"))
+        await asyncio.sleep(0.01)
+        for _ in range(5):
+            assert await asyncio.wait_for(keys.find(kid, "RS256"), 1) is not None
+        assert not first.done()
+        slow.set()
+        assert await first is not None
+
+    asyncio.run(go())
+
+
 def test_an_issuer_that_was_never_reached_is_not_asked_at_every_request(
     outside: OutsideIssuer, clock: Clock
 ) -> None:

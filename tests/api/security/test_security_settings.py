@@ -121,6 +121,9 @@ def test_an_open_server_answers_no_page_from_elsewhere() -> None:
     assert asyncio.run(status("http://evil.example.org:8000")) == 401
     assert asyncio.run(status("http://localhost:8000", origin="https://evil.example.org")) == 401
     assert asyncio.run(status("http://localhost:8000", origin="null")) == 401
+    assert asyncio.run(status("http://localhost:8000", origin="http://[::1")) == 401
+    assert asyncio.run(status("http://localhost:8000", host="[::1")) == 401
+    assert asyncio.run(status("http://localhost:8000", host="")) == 401
 
 
 def test_an_open_server_answers_no_other_machine() -> None:
