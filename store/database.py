@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 
 from measurewise.store.errors import StoreError
 
@@ -110,7 +110,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except OperationalError as error:
+        except DatabaseError as error:
             raise StoreError(
                 f"the database cannot be opened ({error.orig}).", where=self.engine.url.render_as_string()
             ) from error

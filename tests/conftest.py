@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import postgresql_server as throwaway
 import pytest
+from sqlalchemy import create_engine, text
 
 ECQM = Path(__file__).parents[2] / "shared" / "ecqm"
 
@@ -23,3 +27,38 @@ def ecqm_dir() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server with ``{name}`` for a database; skips where none can be started."""
+    programs = throwaway.server_programs()
+    if programs is None:
+        reason = "no PostgreSQL server is installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    with throwaway.server(programs) as url:
+        yield url
+
+
+_numbers = count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once on SQLite and once on PostgreSQL."""
+    return new_database(request, tmp_path, request.param)
+
+
+def new_database(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
+    """The URL of an empty database of a kind."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder / 'store.db'}"
+    server: str = request.getfixturevalue("postgresql_server")
+    name = f"test_{next(_numbers)}"
+    engine = create_engine(server.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.format(name=name)
