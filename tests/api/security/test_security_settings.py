@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from outside_issuer import app_with, ask
 from measurewise.api.security.errors import SecuritySettingsError
 from measurewise.api.security.settings import SecuritySettings, allowed_bind, is_loopback
 from measurewise.api.security.signing import SigningKeys
+from measurewise.api.settings import Settings
 
 SITE = {"environment": "production", "base_url": "https://measures.example.org"}
 ISSUER = {"url": "https://sign-in.example.org"}
@@ -72,6 +74,28 @@ def test_the_app_does_not_come_up_with_a_local_issuer_in_production(keys_folder:
     with pytest.raises(SecuritySettingsError, match="does not run in production"):
         app_with(settings(**SITE, issuers=[ISSUER], local_issuer=local))
     assert not keys_folder.exists()
+
+
+def test_the_settings_of_the_documentation_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text(encoding="utf-8")
+    site, local = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+
+    def read(text: str) -> SecuritySettings:
+        monkeypatch.chdir(tmp_path)  # away from any .env file
+        for name, value in re.findall(r"^(MEASUREWISE_\w+)=('[^']*'|\S+)", text, re.MULTILINE):
+            monkeypatch.setenv(name, value.strip("'"))
+        found = Settings().security
+        for name in re.findall(r"^(MEASUREWISE_\w+)=", text, re.MULTILINE):
+            monkeypatch.delenv(name)
+        found.check()
+        return found
+
+    production = read(site)
+    assert production.environment == "production"
+    assert production.issuers[0].url == "https://sign-in.example.org/realms/practice"
+    development = read(local)
+    assert development.local_issuer.users[0].organizations == ("default",)
+    assert development.clients[0].scopes == ("system/*.rs",)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]", "::ffff:127.0.0.1"])
