@@ -6,7 +6,7 @@ They are written before the answer is sent, so an answer that cannot be written 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from measurewise.api.audit import Interaction, Occurrence, audit_events
@@ -50,6 +50,8 @@ class AuditTrail:
         except Exception:
             self._write(call.principal, asking, 500, failure="The server made a mistake.")
             raise
+        if asking.interaction == "update" and reply.status == 201:
+            asking = replace(asking, interaction="create")
         self._write(
             call.principal,
             asking,
