@@ -119,6 +119,19 @@ class Principal:
                 mend="Name the token's patient as the subject.",
             )
 
+    def check_compartment(self, *patients: str | None) -> None:
+        """Raises ScopeError unless a patient-bound request changes that patient's data alone.
+
+        ``patients`` are those in whose compartments the resource is, as it was and as it is to be; None stands
+        for a resource in no patient's.
+        """
+        patient = self.access.patient
+        if patient is not None and any(other != patient for other in patients):
+            raise ScopeError(
+                "this token is bound to one patient and may change that patient's data only.",
+                where="subject",
+            )
+
     def _usable(self, levels: frozenset[Level]) -> list[Level]:
         """The levels whose scopes count: those of ``patient/`` only where the token names a patient."""
         return [level for level in ("user", "system", "patient") if level in levels and self._counts(level)]

@@ -224,6 +224,16 @@ def test_a_patient_bound_token_evaluates_its_patient_only() -> None:
             who.check_subject(subject)
 
 
+def test_a_patient_bound_token_changes_its_patients_data_only() -> None:
+    who = principal("patient/*.cruds", patient="p1").permit(Need("Observation", "u"))
+    who.check_compartment("p1")
+    who.check_compartment("p1", "p1")
+    for patients in (("p2",), ("p1", "p2"), ("p2", "p1"), (None,), ("p1", None)):
+        with pytest.raises(ScopeError, match="that patient's data only"):
+            who.check_compartment(*patients)
+    principal("user/*.cruds").permit(Need("Observation", "u")).check_compartment("p2", None)
+
+
 def test_the_operator_of_an_open_server_may_do_everything() -> None:
     who = operator().permit(Need("*", "cruds"))
     assert who.access == Access(None)
