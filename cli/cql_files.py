@@ -13,7 +13,6 @@ from cyclopts import Parameter
 from measurewise.engine.errors import ContentError, MeasurewiseError, NotFoundError
 
 if TYPE_CHECKING:
-    from measurewise.engine import elm
     from measurewise.engine.content.sources import LibrarySource
     from measurewise.engine.cql.errors import Issue
     from measurewise.engine.translator import Translation, TranslatorOptions
@@ -80,6 +79,7 @@ def translate_files(
 ) -> list[Translated]:
     """Every CQL file of a path, translated. Raises NotFoundError and ContentError for unusable files."""
     from measurewise.engine.cql.errors import CqlError
+    from measurewise.engine.runner.includes import Includes
     from measurewise.engine.runner.translation import load_models
     from measurewise.engine.translator import Translator
 
@@ -136,18 +136,3 @@ def library_source(path: Path, libraries: Sequence[Path] | None) -> LibrarySourc
     if libraries:
         sources.append(load_content(*libraries).libraries)
     return LibraryChain(sources)
-
-
-class Includes:
-    """Included libraries as the translator asks for them: their text, or ELM where there is none."""
-
-    def __init__(self, source: LibrarySource) -> None:
-        self.source = source
-
-    def resolve_include(self, name: str, version: str | None, namespace: str | None) -> str | elm.Library:
-        """See ``IncludeSource``."""
-        library = self.source.resolve(name, version, namespace)
-        found = library.cql or library.tree()
-        if found is None:
-            raise NotFoundError(f"library {library} has neither CQL nor ELM.", where=library.source)
-        return found

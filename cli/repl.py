@@ -16,6 +16,7 @@ from measurewise.engine.errors import MeasurewiseError, NotFoundError
 
 if TYPE_CHECKING:
     from measurewise.engine.record.record import Record
+    from measurewise.engine.runner.includes import Includes
     from measurewise.engine.runner.interactive import Interactive
 
 _HELP: Final = """\
@@ -77,10 +78,11 @@ def _session(
     from datetime import UTC, datetime
 
     from measurewise import cql_libraries
-    from measurewise.cli.cql_files import Includes, library_source
+    from measurewise.cli.cql_files import library_source
     from measurewise.engine.content.content import load_content
     from measurewise.engine.content.library import LibraryContent
     from measurewise.engine.content.sources import LibraryChain
+    from measurewise.engine.runner.includes import Includes
     from measurewise.engine.runner.interactive import Interactive
     from measurewise.engine.runner.period import Period
     from measurewise.engine.runner.translation import load_models

@@ -26,9 +26,9 @@ from measurewise.engine.content.resolution import (
     translated,
 )
 from measurewise.engine.content.staleness import staleness
-from measurewise.engine.errors import NotFoundError
 from measurewise.engine.models.model import Model, load_model, load_model_info
 from measurewise.engine.models.table import read_table, shipped_models
+from measurewise.engine.runner.includes import Includes
 from measurewise.engine.translator import Translator, checked
 
 EngineKind = Literal["auto", "elm", "cql"]
@@ -56,7 +56,7 @@ class LibraryTrees:
         self._stale: StalePolicy = stale or ("error" if kind == "elm" else "translate")
         self._model_infos = model_infos
         self._models = load_models(model_infos)
-        self._translator = Translator(_Texts(self), model_infos=self._models)
+        self._translator = Translator(Includes(self), model_infos=self._models)
         self._usable: dict[LibraryContent, tuple[LibraryContent, Notice | None]] = {}
         self._trees: dict[bytes, elm.Library] = {}
 
@@ -149,22 +149,6 @@ class LibraryTrees:
             translation = included or self._translator.translate(content.cql or "", source)
             tree = self._trees[key] = checked(translation, source).library
         return tree
-
-
-class _Texts:
-    """Included libraries as the translator asks for them."""
-
-    def __init__(self, libraries: LibraryTrees) -> None:
-        self._libraries = libraries
-
-    def resolve_include(self, name: str, version: str | None, namespace: str | None) -> str | elm.Library:
-        """See ``IncludeSource``."""
-        library = self._libraries.resolve(name, version, namespace)
-        # The text tells every type; ELM may have been translated without result types.
-        found = library.cql or library.tree()
-        if found is None:
-            raise NotFoundError(f"library {library} has neither ELM nor CQL.", where=library.source)
-        return found
 
 
 def load_models(paths: Sequence[Path]) -> tuple[Model, ...]:
