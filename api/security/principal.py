@@ -122,7 +122,7 @@ class Principal:
     def check_compartment(self, *patients: str | None) -> None:
         """Raises ScopeError unless a patient-bound request changes that patient's data alone.
 
-        ``patients`` are those in whose compartments the resource is, as it was and as it is to be; None stands
+        ``patients`` are those in whose compartments the resource was and is to be; None stands
         for a resource in no patient's.
         """
         patient = self.access.patient
