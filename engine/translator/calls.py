@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
-from measurewise.engine.models.types import ANY, INTEGER, QUANTITY, DataType, ListType
+from measurewise.engine.models.types import ANY, DATETIME, INTEGER, QUANTITY, TIME, DataType, ListType
 from measurewise.engine.translator.context import Context, Typed
-from measurewise.engine.translator.conversions import Conversion
+from measurewise.engine.translator.conversions import Conversion, implicit_cast
 from measurewise.engine.translator.data_types import canonical
 from measurewise.engine.translator.diagnostics import Abandoned, suggestion
 from measurewise.engine.translator.fhirpath import fhirpath_function
 from measurewise.engine.translator.members import element_of
 from measurewise.engine.translator.operators import operator_names
 from measurewise.engine.translator.options import SignatureLevel
-from measurewise.engine.translator.overloads import resolve_function
+from measurewise.engine.translator.overloads import preferred, resolve_function
 from measurewise.engine.translator.references import library_named
 from measurewise.engine.translator.symbols import FunctionSymbol, LibrarySymbols
 
@@ -62,13 +62,17 @@ _SPECIAL = ("Skip", "Take", "Tail")
 _AGE = re.compile(r"(Calculate)?AgeIn(Years|Months|Weeks|Days|Hours|Minutes|Seconds)(At)?")
 
 
+_DIGITS: dict[DataType, int] = {DATETIME: 17, TIME: 9}
+"""Digits of a value of the greatest precision; a Date and the fraction of a Decimal have 8."""
+
+
 def function_call(c: Context, node: tree.FunctionCall) -> Typed:
     """``Name(operand, ...)``: of this library, else of System."""
     name = node.name.name
     operands = [_argument(c, argument) for argument in node.arguments]
     own = c.own.functions(name)
     if own:
-        found = _resolve(c, own, operands)
+        found = _resolve(c, own, operands, node.name)
         if found is not None:
             return _reference(c, node, found, operands, None, own)
     system = system_function(c, node, name, operands)
@@ -135,6 +139,12 @@ def _fluent(c: Context, node: tree.MethodCall, name: str, operands: Sequence[Typ
     best = resolve_function(c.conversions, candidates, lambda x: _operands(x[1]), given)
     if not best:
         return None
+    best = preferred(best, lambda x: _operands(x[0][1]))
+    # A function of this library hides an equal one of a library that it includes.
+    best = [found for found in best if found[0][0] is None] or best
+    if len(best) > 1:
+        offers = [(f, local and str(c.includes[local])) for (local, f), _ in best[:2]]
+        raise _ambiguous(c, node.name, name, operands, offers)
     (local, function), conversions = best[0]
     overloads = c.own.functions(name) if local is None else c.includes[local].functions[name]
     return _call(c, node, function, conversions, operands, local, overloads)
@@ -153,7 +163,7 @@ def _library_call(c: Context, node: tree.MethodCall, local: str, symbols: Librar
     if not public:
         raise c.fail(node.name, f'"{name}" is private in library {symbols}.', "Make it public there.")
     operands = [c.expression(argument) for argument in node.arguments]
-    found = _resolve(c, public, operands)
+    found = _resolve(c, public, operands, node.name)
     if found is None:
         raise _no_overload(c, node.name, name, public, operands, symbols)
     return _reference(c, node, found, operands, local, overloads)
@@ -166,11 +176,35 @@ def _operands(function: FunctionSymbol) -> tuple[DataType, ...]:
     return function.operands
 
 
-def _resolve(c: Context, functions: Sequence[FunctionSymbol], operands: Sequence[Typed]) -> _Found | None:
+def _resolve(
+    c: Context, functions: Sequence[FunctionSymbol], operands: Sequence[Typed], at: tree.Identifier
+) -> _Found | None:
     given = tuple(o.type for o in operands)
     fitting = [f for f in functions if len(f.operands) == len(given)]
     best = resolve_function(c.conversions, fitting, _operands, given)
+    best = preferred(best, lambda found: _operands(found[0]))
+    if len(best) > 1:
+        raise _ambiguous(c, at, at.name, operands, [(f, None) for f, _ in best[:2]])
     return best[0] if best else None
+
+
+def _ambiguous(
+    c: Context,
+    at: tree.Node,
+    name: str,
+    operands: Sequence[Typed],
+    offers: Sequence[tuple[FunctionSymbol, str | None]],
+) -> Exception:
+    given = ", ".join(c.show(o.type) for o in operands)
+    both = " and ".join(
+        f"{name}({', '.join(map(c.show, f.operands))})" + (f" of library {library}" if library else "")
+        for f, library in offers
+    )
+    return c.fail(
+        at,
+        f'"{name}" with ({given}) is ambiguous: {both} fit equally well.',
+        "Say the type of an operand with 'as', or call the function by its library.",
+    )
 
 
 def _reference(
@@ -247,6 +281,11 @@ def system_function(c: Context, node: tree.Node, name: str, operands: Sequence[T
 def _system_operator(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) -> Typed:
     if name in ("Collapse", "Expand") and len(operands) == 1:
         operands = (*operands, Typed(elm.Null(), QUANTITY))
+    if name in ("LowBoundary", "HighBoundary") and len(operands) == 1:
+        # The greatest precision of the type.
+        digits = _DIGITS.get(canonical(operands[0].type), 8)
+        literal = elm.Literal(value_type=c.types.qualified_name(INTEGER), value=str(digits))
+        operands = (*operands, Typed(literal, INTEGER))
     return c.call(name, operands, node)
 
 
@@ -260,13 +299,27 @@ def _slice(c: Context, node: tree.Node, name: str, operands: Sequence[Typed]) ->
     integer = c.types.qualified_name(INTEGER)
     start: elm.Expression = elm.Literal(value_type=integer, value="1" if name == "Tail" else "0")
     end: elm.Expression = elm.Null()
+    zero = elm.Literal(value_type=integer, value="0")
     if name == "Skip":
         start = c.convert(operands[1], INTEGER, node, "The number of elements")
+        if not isinstance(start, elm.Literal):
+            # Slice counts a negative index from the end, Skip gives an empty list for it.
+            below = elm.Less(operand=(start, zero), signature=_two(c))
+            end = elm.If(condition=below, then=zero, else_=implicit_cast(c.types, elm.Null(), INTEGER))
     elif name == "Take":
         count = c.convert(operands[1], INTEGER, node, "The number of elements")
-        end = elm.Coalesce(operand=(count, elm.Literal(value_type=integer, value="0")))
+        if isinstance(count, elm.Literal):
+            end = elm.Coalesce(operand=(count, zero))
+        else:
+            above = elm.Greater(operand=(count, zero), signature=_two(c))
+            end = elm.If(condition=above, then=count, else_=zero)
     kind = source.type if isinstance(source.type, ListType) else ListType(ANY)
     return Typed(elm.Slice(source=source.node, start_index=start, end_index=end), kind)
+
+
+def _two(c: Context) -> tuple[elm.TypeSpecifier, ...]:
+    written = c.options.signature_level in (SignatureLevel.ALL, SignatureLevel.OVERLOADS)
+    return (c.types.specifier(INTEGER),) * 2 if written else ()
 
 
 def _age(c: Context, node: tree.Node, name: str, match: re.Match[str], operands: Sequence[Typed]) -> Typed:

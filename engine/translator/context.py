@@ -14,7 +14,15 @@ from typing import Any, NamedTuple, Protocol
 from measurewise.engine import elm
 from measurewise.engine.cql import tree
 from measurewise.engine.models.model import Model
-from measurewise.engine.models.types import ANY, ChoiceType, DataType, IntervalType, ListType, NamedType
+from measurewise.engine.models.types import (
+    ANY,
+    TIME,
+    ChoiceType,
+    DataType,
+    IntervalType,
+    ListType,
+    NamedType,
+)
 from measurewise.engine.translator.conversions import Conversions
 from measurewise.engine.translator.data_types import Types, choice
 from measurewise.engine.translator.diagnostics import Abandoned, Diagnostics, suggestion
@@ -25,12 +33,14 @@ from measurewise.engine.translator.operators import (
     overloads,
 )
 from measurewise.engine.translator.options import SignatureLevel, TranslatorOptions
-from measurewise.engine.translator.overloads import resolve_operator
+from measurewise.engine.translator.overloads import Match, preferred, resolve_operator
 from measurewise.engine.translator.symbols import DefinitionSymbol, FunctionSymbol, LibrarySymbols
 from measurewise.engine.translator.wording import nearest, operand_nodes, shown_operand, spelled
 
 _POINT_OR_INTERVAL = frozenset({"Before", "After", "SameOrBefore", "SameOrAfter", "SameAs"})
 """Operators of points and of intervals: where one operand is a point, it stands for the interval of it."""
+
+_DATE_PRECISIONS = frozenset({"Year", "Month", "Week", "Day"})
 
 
 class Typed(NamedTuple):
@@ -211,7 +221,10 @@ class Context:
             if [o.type for o in plain] != list(given):
                 return self.call(operator, plain, at, **attributes)
             raise self.fail(at, self._no_overload(operator, given, at), self._offered(operator, given))
-        match = matches[0]
+        match = self._only(operator, matches, given, at)
+        if attributes.get("precision") in _DATE_PRECISIONS and TIME in map(_point_type, match.operands):
+            word = attributes["precision"].lower()
+            raise self.fail(at, f"A Time has no {word}.", "Take hour, minute, second or millisecond.")
         nodes = [
             o.node if way.apply is None else way.apply(o.node)
             for o, way in zip(operands, match.conversions, strict=True)
@@ -223,6 +236,19 @@ class Context:
         elif level is SignatureLevel.DIFFERING and match.operands != given:
             signature = tuple(self.types.specifier(kind) for kind in match.operands)
         return Typed(build(operator, nodes, signature, **attributes), match.result)
+
+    def _only(
+        self, operator: str, matches: Sequence[Match], given: Sequence[DataType], at: tree.Node
+    ) -> Match:
+        best = preferred(matches, lambda match: match.operands)
+        # A null fits every overload, and every one gives null for it.
+        if len(best) == 1 or any(_holds_any(kind) for kind in given):
+            return best[0]
+        if len({match.operands for match in best}) == 1:
+            return best[0]
+        shown = " and ".join(f"({', '.join(map(self.show, match.operands))})" for match in best[:2])
+        message = f"{spelled(operator, at)} is ambiguous here: {shown} fit equally well."
+        raise self.fail(at, message, "Say the type of an operand with 'as'.")
 
     def _of_system(self, value: Typed) -> Typed:
         """A value of a model's class as the type of System that it converts to."""
@@ -337,3 +363,13 @@ class Context:
     def unknown_name(self, name: str, at: tree.Node, what: str = "name") -> Abandoned:
         """The error for a name that nothing in scope has."""
         return self.fail(at, f'There is no {what} "{name}" here.', suggestion(name, self.names_in_scope()))
+
+
+def _holds_any(kind: DataType) -> bool:
+    if isinstance(kind, ListType):
+        return _holds_any(kind.element)
+    return kind == ANY or (isinstance(kind, IntervalType) and _holds_any(kind.point))
+
+
+def _point_type(kind: DataType) -> DataType:
+    return kind.point if isinstance(kind, IntervalType) else kind

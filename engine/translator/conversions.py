@@ -28,14 +28,15 @@ from measurewise.engine.models.types import (
     ListType,
     NamedType,
 )
-from measurewise.engine.translator.data_types import Types, canonical
+from measurewise.engine.translator.data_types import STRUCTURED, Types, canonical
 from measurewise.engine.translator.operators import build
 from measurewise.engine.translator.options import SignatureLevel, TranslatorOptions
 
 Apply = Callable[[elm.Expression], elm.Expression]
 
 EXACT, SUBTYPE, COMPATIBLE, CAST, SIMPLE, COMPLEX = 0, 1, 2, 3, 4, 5
-INTERVAL_DEMOTION, LIST_DEMOTION, INTERVAL_PROMOTION, LIST_PROMOTION = 6, 7, 8, 9
+# With room for the cost of bringing the single value to its type.
+INTERVAL_PROMOTION, LIST_DEMOTION, INTERVAL_DEMOTION, LIST_PROMOTION = 10, 20, 30, 40
 
 
 class Conversion(NamedTuple):
@@ -53,6 +54,7 @@ _SIMPLE: dict[tuple[DataType, DataType], str] = {
     (INTEGER, DECIMAL): "ToDecimal",
     (LONG, DECIMAL): "ToDecimal",
     (INTEGER, QUANTITY): "ToQuantity",
+    (LONG, QUANTITY): "ToQuantity",
     (DECIMAL, QUANTITY): "ToQuantity",
     (DATE, DATETIME): "ToDateTime",
     (CODE, CONCEPT): "ToConcept",
@@ -160,7 +162,7 @@ class Conversions:
         if any(self._types.is_subtype(target, m) for m in source.choices):
             return Conversion(CAST, self._cast(target))
         ways = [(m, self.find(m, target)) for m in source.choices]
-        possible = [(m, way) for m, way in ways if way is not None and way.cost < INTERVAL_DEMOTION]
+        possible = [(m, way) for m, way in ways if way is not None and way.cost < INTERVAL_PROMOTION]
         if not possible:
             return None
         types = self._types
@@ -185,7 +187,7 @@ class Conversions:
             return Conversion(CAST, self._cast(target))
         for member in target.choices:
             way = self.find(source, member)
-            if way is None or way.apply is None or way.cost >= INTERVAL_DEMOTION:
+            if way is None or way.apply is None or way.cost >= INTERVAL_PROMOTION:
                 continue
             return Conversion(way.cost, self._cast_then(source, way.apply))
         return None
@@ -228,7 +230,8 @@ class Conversions:
         if operator is None:
             return None
         signature = self._signature(source) if operator in _OVERLOADED_CONVERSIONS else ()
-        return Conversion(SIMPLE, lambda node: build(operator, (node,), signature))
+        simple = isinstance(target, NamedType) and target.name not in STRUCTURED
+        return Conversion(SIMPLE if simple else COMPLEX, lambda node: build(operator, (node,), signature))
 
     def _signature(self, *kinds: DataType) -> tuple[elm.TypeSpecifier, ...]:
         if self._options.signature_level in (SignatureLevel.NONE, SignatureLevel.DIFFERING):
@@ -280,7 +283,7 @@ class Conversions:
     def _generic(self, source: DataType, target: DataType) -> Conversion | None:
         if isinstance(source, ListType) and isinstance(target, ListType):
             inner = self.find(source.element, target.element)
-            if inner is None or inner.cost >= INTERVAL_DEMOTION:
+            if inner is None or inner.cost >= INTERVAL_PROMOTION:
                 return None
             if inner.apply is None:
                 return inner
@@ -289,7 +292,7 @@ class Conversions:
             return Conversion(max(inner.cost, SIMPLE), _list_conversion(inner.apply))
         if isinstance(source, IntervalType) and isinstance(target, IntervalType):
             inner = self.find(source.point, target.point)
-            if inner is None or inner.cost >= INTERVAL_DEMOTION:
+            if inner is None or inner.cost >= INTERVAL_PROMOTION:
                 return None
             if inner.apply is None:
                 return inner
@@ -301,16 +304,17 @@ class Conversions:
         if options.interval_demotion and isinstance(source, IntervalType):
             inner = self.find(source.point, target)
             if inner is not None and inner.cost <= SUBTYPE:
-                return Conversion(INTERVAL_DEMOTION, lambda node: elm.PointFrom(operand=node))
+                return Conversion(INTERVAL_DEMOTION + inner.cost, lambda node: elm.PointFrom(operand=node))
         if options.list_demotion and isinstance(source, ListType):
             inner = self.find(source.element, target)
-            if inner is not None and inner.cost < INTERVAL_DEMOTION:
-                return Conversion(LIST_DEMOTION, _then(lambda node: elm.SingletonFrom(operand=node), inner))
+            if inner is not None and inner.cost < INTERVAL_PROMOTION:
+                only = _then(lambda node: elm.SingletonFrom(operand=node), inner)
+                return Conversion(LIST_DEMOTION + inner.cost, only)
         if options.interval_promotion and isinstance(target, IntervalType):
             inner = self.find(source, target.point)
             if inner is not None and inner.cost <= SUBTYPE:
                 return Conversion(
-                    INTERVAL_PROMOTION,
+                    INTERVAL_PROMOTION + inner.cost,
                     lambda node: elm.If(
                         condition=elm.IsNull(operand=node),
                         then=implicit_cast(self._types, elm.Null(), target),
@@ -319,10 +323,10 @@ class Conversions:
                 )
         if options.list_promotion and isinstance(target, ListType):
             inner = self.find(source, target.element)
-            if inner is not None and inner.cost < INTERVAL_DEMOTION:
+            if inner is not None and inner.cost < INTERVAL_PROMOTION:
                 first = inner.apply
                 return Conversion(
-                    LIST_PROMOTION,
+                    LIST_PROMOTION + inner.cost,
                     lambda node: elm.ToList(operand=node if first is None else first(node)),
                 )
         return None

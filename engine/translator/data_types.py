@@ -33,6 +33,10 @@ POINTS = frozenset({INTEGER, LONG, DECIMAL, DATE, DATETIME, TIME, QUANTITY, ANY}
 """The types of System that an interval can have as its points."""
 
 
+STRUCTURED = frozenset({"Code", "CodeSystem", "Concept", "Quantity", "Ratio", "ValueSet", "Vocabulary"})
+"""The types of System that are classes rather than simple types (CQL Reference, "Types")."""
+
+
 def is_point(kind: DataType) -> bool:
     """Whether values of a type can be the points of an interval; a model's class may convert to one."""
     if isinstance(kind, NamedType):

@@ -74,6 +74,12 @@ def unary(c: Context, node: tree.Unary) -> Typed:
     """An operator before its operand."""
     if node.operator == "+":
         return c.expression(node.operand)
+    if node.operator == "-" and isinstance(node.operand, tree.Ratio):
+        # The sign belongs to the numerator, as in "-0.1 'mg':0.1 'mg'" (CQL Reference, "ToString").
+        value = c.expression(node.operand)
+        if isinstance(value.node, elm.Ratio) and (top := value.node.numerator).value is not None:
+            negated = elm.Quantity(value=-top.value, unit=top.unit)
+            return Typed(elm.Ratio(numerator=negated, denominator=value.node.denominator), value.type)
     if node.operator == "-":
         before, c.negated = c.negated, isinstance(node.operand, tree.Literal)
         try:

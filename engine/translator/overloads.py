@@ -18,9 +18,10 @@ from measurewise.engine.models.types import (
     IntervalType,
     ListType,
     NamedType,
+    TupleType,
 )
 from measurewise.engine.translator.conversions import Conversion, Conversions
-from measurewise.engine.translator.data_types import alternatives, is_point
+from measurewise.engine.translator.data_types import STRUCTURED, alternatives, is_point
 from measurewise.engine.translator.operators import PARAMETERS, POINT, Signature
 
 Overload = TypeVar("Overload")
@@ -93,6 +94,41 @@ def resolve_function(
         elif cost == lowest:
             best.append((candidate, ways))
     return best
+
+
+def preferred(
+    tied: Sequence[Overload], operands_of: Callable[[Overload], tuple[DataType, ...]]
+) -> list[Overload]:
+    """Of overloads that cost the same, those that no other precedes by the categories of its operands.
+
+    Simple types come before tuples, classes, intervals, lists and choices (Developer's Guide, "Conversion
+    Precedence"). More than one means that the call is ambiguous.
+    """
+    if len(tied) < 2:
+        return list(tied)
+    ranks = [tuple(map(_category, operands_of(overload))) for overload in tied]
+    return [
+        overload
+        for overload, rank in zip(tied, ranks, strict=True)
+        if not any(_precedes(other, rank) for other in ranks)
+    ]
+
+
+_Rank = tuple[int, ...]
+
+
+def _precedes(one: tuple[_Rank, ...], other: tuple[_Rank, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def _category(kind: DataType) -> _Rank:
+    if isinstance(kind, NamedType):
+        return (0,) if kind.model == "System" and kind.name not in STRUCTURED else (2,)
+    if isinstance(kind, IntervalType):
+        return (3, *_category(kind.point))
+    if isinstance(kind, ListType):
+        return (4, *_category(kind.element))
+    return (1,) if isinstance(kind, TupleType) else (5,)
 
 
 def _concrete(

@@ -10,6 +10,8 @@ from measurewise.engine.cql import tree
 from measurewise.engine.models.types import (
     ANY,
     BOOLEAN,
+    CODE,
+    CONCEPT,
     DATE,
     DATETIME,
     DECIMAL,
@@ -23,8 +25,11 @@ from measurewise.engine.models.types import (
     IntervalType,
     ListType,
     NamedType,
+    TupleType,
 )
 from measurewise.engine.translator.context import Context, Typed
+from measurewise.engine.translator.conversions import implicit_cast
+from measurewise.engine.translator.data_types import canonical
 from measurewise.engine.translator.operators import overloads
 from measurewise.engine.translator.overloads import resolve_operator
 from measurewise.engine.translator.type_specifiers import resolve_named, resolve_type
@@ -48,6 +53,11 @@ def cast(c: Context, node: tree.As | tree.Cast) -> Typed:
     if not _may_be(c, operand.type, kind):
         hint = c.conversion_hint(operand.type, kind)
         raise c.fail(node, f"{c.show(operand.type)} cannot be {c.show(kind)}.", hint)
+    if isinstance(operand.node, elm.Interval) and operand.type == IntervalType(ANY):
+        # Interval[null, null] has no point type of its own: its bounds become nulls of the one that is named.
+        typed = c.conversions.convert(operand.node, operand.type, kind)
+        if typed is not None and isinstance(kind, IntervalType):
+            return Typed(typed, kind)
     # An element whose types are reached in different ways is reached in that of the type that is asked for.
     source = c.conversions.by_type.get(operand.node, {}).get(kind, operand.node)
     value = elm.As(
@@ -74,7 +84,7 @@ def convert(c: Context, node: tree.Convert) -> Typed:
     """``convert operand to type`` or to a unit."""
     operand = c.expression(node.operand)
     if node.type is None:
-        unit = elm.Literal(value_type=c.types.qualified_name(STRING), value=_ucum(node))
+        unit = elm.Literal(value_type=c.types.qualified_name(STRING), value=_unit(node))
         return c.call("ConvertQuantity", (operand, Typed(unit, STRING)), node)
     kind = resolve_type(c, node.type)
     if operand.type == kind:
@@ -84,6 +94,12 @@ def convert(c: Context, node: tree.Convert) -> Typed:
         if resolve_operator(c.conversions, overloads(operator, 1), (operand.type,)):
             return c.call(operator, (operand,), node)
     conversion = c.conversions.find(operand.type, kind)
+    if conversion is None and operand.type == CONCEPT and kind == ListType(CODE):
+        return Typed(elm.Property(path="codes", source=operand.node), kind)
+    if conversion is None and isinstance(operand.type, TupleType) and isinstance(kind, NamedType):
+        instance = _instance(c, operand, operand.type, kind)
+        if instance is not None:
+            return instance
     if conversion is None:
         raise c.fail(
             node,
@@ -94,8 +110,6 @@ def convert(c: Context, node: tree.Convert) -> Typed:
 
 
 _UCUM = {
-    "year": "a",
-    "month": "mo",
     "week": "wk",
     "day": "d",
     "hour": "h",
@@ -103,11 +117,27 @@ _UCUM = {
     "second": "s",
     "millisecond": "ms",
 }
+"""Units of UCUM equal to calendar durations; a calendar year or month equals none."""
 
 
-def _ucum(node: tree.Convert) -> str:
+def _unit(node: tree.Convert) -> str:
     unit = node.unit or ""
     return _UCUM.get(unit.removesuffix("s"), unit) if node.calendar else unit
+
+
+def _instance(c: Context, operand: Typed, given: TupleType, kind: NamedType) -> Typed | None:
+    """A tuple as a value of a class that has its elements (Developer's Guide, "Implicit Conversions")."""
+    elements = []
+    for name, have in given.elements:
+        info = c.models[kind.model].element(kind, name)
+        node: elm.Expression = elm.Property(path=name, source=operand.node)
+        converted = None if info is None else c.conversions.convert(node, have, canonical(info.type))
+        if converted is None:
+            return None
+        elements.append(elm.InstanceElement(name=name, value=converted))
+    made = elm.Instance(class_type=c.types.qualified_name(kind), element=tuple(elements))
+    absent = elm.IsNull(operand=operand.node)
+    return Typed(elm.If(condition=absent, then=implicit_cast(c.types, elm.Null(), kind), else_=made), kind)
 
 
 def type_extent(c: Context, node: tree.TypeExtent) -> Typed:

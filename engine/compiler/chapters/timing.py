@@ -72,10 +72,8 @@ def relation(em: Emitter, node: elm.PrecisionExpression) -> Term:
     if isinstance(node, elm.In) and a.type in (STRING, INTEGER):
         fixed = em.assembly.literal_set(node.operand[1])
         if fixed is not None:
-            value = em.w.atom(a)
-            if not value.nullable:
-                return boolean(f"({value.text} in {fixed})", two_valued=True)
-            return boolean(f"(None if {value.text} is None else {value.text} in {fixed})")
+            # A list of literals has no null: a null is not in it.
+            return boolean(f"({a.text} in {fixed})", two_valued=True)
     if isinstance(b.type, IntervalType) and isinstance(node, elm.In | elm.ProperIn | elm.IncludedIn):
         name = f"interval_{name}"
     elif isinstance(a.type, IntervalType) and isinstance(node, elm.Contains | elm.Includes):
