@@ -122,6 +122,16 @@ def test_who_has_several_races_or_payers_counts_once_under_each() -> None:
     assert "race unknown, for want of a value for 1586-7" in notice
 
 
+def test_a_value_may_be_told_by_its_name_alone() -> None:
+    half = {code: count // 2 for code, count in COUNTS.items()}
+    by_sex = by_element("sex", stratum(half, text="female"), stratum(half, text="Somewhat"))
+    rest = [by_element(name, stratum(COUNTS, SDE[name][0])) for name in ("ethnicity", "race", "payer")]
+    written = write([report("CMS165", group(COUNTS, by_sex, *rest, everyone=False))], described(), AT)
+    part = measures_of(written.xml)[0].of(Kind.MEASURE_DATA)[0]
+    assert values_of(part, Kind.SEX) == {"M": 0, "F": 50, "UNK": 50}
+    assert "a value for Somewhat" in written.notices[0]
+
+
 def test_who_is_unknown_is_counted_as_such_and_told_where_that_cannot_be_written() -> None:
     known = {code: count - 5 for code, count in COUNTS.items()}
     five = dict.fromkeys(COUNTS, 5)

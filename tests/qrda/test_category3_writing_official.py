@@ -139,8 +139,6 @@ def descriptions(year: int) -> list[Description]:
                 continue
             if programme is Programme.MVP and entity is EntityType.VIRTUAL_GROUP:
                 continue
-            if (programme is Programme.MIPS) and entity is EntityType.SUBGROUP:
-                continue
             found.append(
                 Description(
                     year,

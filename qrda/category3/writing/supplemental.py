@@ -125,16 +125,22 @@ def _places(element: Element, value: Mapping[str, Any], unmapped: set[str]) -> l
     """Where a stratum's members are counted; the last place is for those without a value."""
     places: set[int] = set()
     others: set[str] = set()
-    for coding in value.get("coding") or ():
+    text = str(value.get("text", ""))
+    for coding in value.get("coding") or ({"code": _code_of_text(element, text)} if text else {},):
         code, system = str(coding.get("code", "")), coding.get("system")
         place = None if system and system not in element.systems else _place(element, code)
         if place is not None:
             places.add(place)
-        elif not _says_unknown(system, code):
+        elif code and not _says_unknown(system, code):
             others.add(f"{system}|{code}" if system else code)
     if not places:
         unmapped |= others
     return sorted(places) or [len(element.values)]
+
+
+def _code_of_text(element: Element, text: str) -> str:
+    """The code of a value that is told by its name alone; the text itself where it is no name."""
+    return next((one.code for one in element.values if one.display.lower() == text.lower()), text)
 
 
 def _place(element: Element, code: str) -> int | None:
