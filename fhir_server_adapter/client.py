@@ -28,6 +28,8 @@ Parameters = Sequence[tuple[str, str]]
 Sleep = Callable[[float], Awaitable[None]]
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _READ_ONLY_POST = ("/_search",)
+_IDLE_PAGES = 100
+"""Pages on end without anything new after which no more is expected to come."""
 
 
 class FhirClient:
@@ -251,9 +253,16 @@ class FhirClient:
             yield resource
 
     async def pages(self, bundle: Any, what: str) -> AsyncIterator[Any]:
-        """The resources of a searchset and of the pages that its ``next`` links lead to, each once."""
+        """The resources of a searchset and of the pages that its ``next`` links lead to, each once.
+
+        Raises SourceError (code ``incomplete``) for pages that go in a circle or bring nothing new, and where
+        fewer came than the server said there are (``Bundle.total``).
+        """
         visited: set[str] = set()
         known: set[tuple[str, str]] = set()
+        total: int | None = None
+        entries = 0
+        idle = 0
         while True:
             if type(bundle) is not dict or bundle.get("resourceType") != "Bundle":
                 raise SourceError(
@@ -261,21 +270,36 @@ class FhirClient:
                     where=what,
                     code="structure",
                 )
+            if type(bundle.get("total")) is int:
+                total = bundle["total"]
+            before = entries
             for entry in bundle.get("entry") or ():
                 resource = entry.get("resource") if type(entry) is dict else None
-                if type(resource) is not dict or _is_outcome(entry, resource):
+                if type(resource) is not dict:
+                    continue
+                if _is_outcome(entry, resource):
+                    entries += 1
                     continue
                 key = (str(resource.get("resourceType")), str(resource.get("id")))
                 if resource.get("id") is not None:
                     if key in known:
                         continue
                     known.add(key)
+                entries += 1
                 yield resource
             link = _next(bundle)
             if link is None:
+                if total is not None and entries < total:
+                    raise SourceError(
+                        f"the server said that there are {total}, and gave {entries}.",
+                        where=what,
+                        mend="Try again; resources may have been deleted meanwhile.",
+                        code="incomplete",
+                    )
                 return
+            idle = idle + 1 if entries == before else 0
             url = self.url(link)
-            if url in visited:
+            if url in visited or idle >= _IDLE_PAGES:
                 raise SourceError(
                     "the server's pages go in a circle.", where=place("GET", url), code="incomplete"
                 )

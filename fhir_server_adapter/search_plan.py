@@ -63,7 +63,7 @@ _INCLUDES = {
 
 @dataclass(frozen=True, slots=True)
 class TypeSearch:
-    """One type's search for a patient, in as many requests as it has code chunks.
+    """One type's search for some patients, in as many requests as it has code chunks.
 
     ``patient`` is the parameter that names the patient; ``code_chunks`` are values for ``code_parameter``
     (``code`` or ``code:in``), empty for all resources of the type; ``includes`` are values for ``_include``.
@@ -74,9 +74,10 @@ class TypeSearch:
     code_chunks: tuple[tuple[str, str], ...] = ()
     includes: tuple[str, ...] = ()
 
-    def requests(self, patient_id: str, count: int) -> Iterator[list[tuple[str, str]]]:
-        """The parameters of each request."""
-        shared = [(self.patient, f"Patient/{patient_id}"), ("_count", str(count))]
+    def requests(self, patients: Iterable[str], count: int) -> Iterator[list[tuple[str, str]]]:
+        """The parameters of each request for some patients, given by id, with a page size."""
+        named = ",".join(f"Patient/{patient_id}" for patient_id in patients)
+        shared = [(self.patient, named), ("_count", str(count))]
         shared += [("_include", path) for path in self.includes]
         if not self.code_chunks:
             yield shared

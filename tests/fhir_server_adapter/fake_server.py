@@ -160,7 +160,7 @@ def _meets(resource: Resource, kind: str, wanted: dict[str, str]) -> bool:
     if "_id" in wanted and resource["id"] not in wanted["_id"].split(","):
         return False
     patient = wanted.get("patient") or wanted.get("subject")
-    if patient and _patient(resource) != patient:
+    if patient and _patient(resource) not in patient.split(","):
         return False
     for parameter, elements in CODED.items():
         if parameter in wanted and not _codes(resource, elements) & set(wanted[parameter].split(",")):

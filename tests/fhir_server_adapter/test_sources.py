@@ -18,14 +18,9 @@ from measurewise.engine.terminology.value_sets import ValueSetIndex
 from measurewise.fhir_server_adapter.bulk import BulkPatients, ExportRequest
 from measurewise.fhir_server_adapter.capabilities import Capabilities, capabilities_of
 from measurewise.fhir_server_adapter.faults import SourceError
+from measurewise.fhir_server_adapter.pulling import EverythingPatients, SearchedPatients
 from measurewise.fhir_server_adapter.search_plan import SearchPlan, TypeSearch, required_types, search_plan
-from measurewise.fhir_server_adapter.sources import (
-    EverythingPatients,
-    FilePatients,
-    PatientSource,
-    Pulled,
-    SearchedPatients,
-)
+from measurewise.fhir_server_adapter.sources import FilePatients, PatientSource, Pulled
 from measurewise.synthetic import synthesize
 from measurewise.valuesets import value_set_resources
 
@@ -61,7 +56,7 @@ def all_of(source: PatientSource) -> list[Pulled]:
 
 def test_codes_go_in_chunks_without_systems() -> None:
     (search,) = plan(retrieval("Condition"), codes=["1", "2,3", "4"], chunk=2).searches
-    assert list(search.requests("p1", 50)) == [
+    assert list(search.requests(["p1"], 50)) == [
         [("patient", "Patient/p1"), ("_count", "50"), ("code", "1,2\\,3")],
         [("patient", "Patient/p1"), ("_count", "50"), ("code", "4")],
     ]
