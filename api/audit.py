@@ -246,13 +246,9 @@ def _user(principal: Principal, profile: str) -> dict[str, Any] | None:
     """The person, or the backend service, whose token it is; None where there is neither name nor token."""
     codings: list[dict[str, Any]] = []
     person = principal.subject != principal.client_id
-    # BALP's deleting user may have no policy, which is where the token's id goes
-    if person and (profile != "Delete" or not principal.token_id):
-        kind = {
-            "Create": ("AUT", "author (originator)"),
-            "Update": ("AUT", "author (originator)"),
-            "Delete": ("AUT", "author (originator)"),
-        }.get(profile, ("IRCP", "information recipient"))
+    if person:
+        changes = profile in ("Create", "Update", "Delete")
+        kind = ("AUT", "author (originator)") if changes else ("IRCP", "information recipient")
         codings.append(_coding(f"{_TERMINOLOGY}/v3-ParticipationType", *kind))
     if principal.token_id:
         codings.append(

@@ -193,6 +193,11 @@ def test_what_is_no_jwt_is_refused(asking: Any, token: str) -> None:
     refused(asking("/me", headers=headers), "security")
 
 
+def test_a_token_of_unreasonable_length_is_refused(asking: Any, outside: OutsideIssuer) -> None:
+    assert asking("/me", outside.token(note="x" * 8_000)).status_code == 200
+    refused(asking("/me", outside.token(note="x" * 16_000)), "security")
+
+
 @pytest.mark.parametrize(
     ("algorithm", "key"),
     [

@@ -179,19 +179,34 @@ def test_metadata_is_also_found_where_rfc_8414_puts_it() -> None:
 @pytest.mark.parametrize(
     "response",
     [
-        httpx.Response(302, headers={"location": "https://evil.example.org"}),
         httpx.Response(200, content=b"{" + b" " * 600_000 + b"}"),
         httpx.Response(200, content=b"[]"),
         httpx.Response(200, content=b"<html>"),
         httpx.Response(500),
     ],
-    ids=["redirect", "too large", "array", "html", "failure"],
+    ids=["too large", "array", "html", "failure"],
 )
 def test_an_answer_that_is_no_key_set_counts_as_none(response: httpx.Response, clock: Clock) -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: response))
     keys = RemoteKeys(client, jwks_uri=f"{ISSUER}/certs", clock=clock)
     with pytest.raises(KeysUnavailableError):
         asyncio.run(keys.find("any", "RS256"))
+
+
+def test_no_redirect_is_followed_to_keys_elsewhere(clock: Clock) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if request.url.host == "evil.example.org":
+            return httpx.Response(200, json={"keys": []})
+        return httpx.Response(302, headers={"location": "https://evil.example.org/jwks"})
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer), follow_redirects=True)
+    keys = RemoteKeys(client, jwks_uri=f"{ISSUER}/certs", clock=clock)
+    with pytest.raises(KeysUnavailableError, match="302"):
+        asyncio.run(keys.find("any", "RS256"))
+    assert asked == ["sign-in.example.org"]
 
 
 @pytest.mark.filterwarnings("ignore:Key size should be")
