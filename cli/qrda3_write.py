@@ -54,6 +54,7 @@ def write(
     Measures are found by the CMS number in their URL; give --content where one has none. What had to be left
     out is told on stderr. The exit status is 1 when CMS's rules have something against the report.
     """
+    from measurewise.engine.measure.reports.edge import validate
     from measurewise.qrda.category3.conversion import convert
     from measurewise.qrda.category3.writing.description_json import description_of
     from measurewise.qrda.category3.writing.document import write as written_report
@@ -61,9 +62,12 @@ def write(
 
     described = description_of(_json(description))
     resources = [found for path in reports or () for found in _resources(path)]
+    given = [one for one in resources if one.get("resourceType") == "MeasureReport"]
+    for report in given:
+        validate(report)
     with WholeFile(output) as file:
         written = written_report(
-            [one for one in resources if one.get("resourceType") == "MeasureReport"],
+            given,
             described,
             _moment(at),
             measures=[

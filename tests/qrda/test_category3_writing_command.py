@@ -139,7 +139,12 @@ def test_a_report_that_cannot_be_written_leaves_no_file(
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"{", "it is no JSON"), (b"[1]", "it holds no FHIR resource"), (None, "cannot be read")],
+    [
+        (b"{", "it is no JSON"),
+        (b"[1]", "it holds no FHIR resource"),
+        (b'{"resourceType": "MeasureReport", "group": {}}', "the MeasureReport is not valid FHIR"),
+        (None, "cannot be read"),
+    ],
 )
 def test_files_that_cannot_be_used_are_told(
     files: Path, content: bytes | None, told: str, capsys: pytest.CaptureFixture[str]

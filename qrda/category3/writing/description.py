@@ -6,9 +6,11 @@ and 414.1365 (who may report an MVP).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 from measurewise.engine.errors import MeasurewiseError
 
@@ -62,6 +64,7 @@ class Entity:
         where = f"entity ({self.type})"
         if not self.name.strip():
             raise DescriptionError("it has no name.", where=where, mend="Give the practice's name.")
+        _check_texts(where, name=self.name, id=self.id)
         given = {"tin": self.tin, "npi": self.npi, "id": self.id}
         for name in given:
             asked = name in _IDENTIFIED_BY[self.type]
@@ -153,6 +156,11 @@ class Description:
                 where="mvp",
                 mend="Give the MVP's id (such as G0057) with programme mvp, and with no other.",
             )
+        _check_texts("the description", software=self.software)
+        if self.document_template is not None and not _TEMPLATE_DATE.fullmatch(self.document_template):
+            raise DescriptionError(
+                "it is no date.", where="documentTemplate", mend="Write the extension, such as 2025-12-01."
+            )
         if self.programme is Programme.MVP and self.entity.type is EntityType.VIRTUAL_GROUP:
             raise DescriptionError(
                 "virtual groups do not report MVPs.", where="entity", mend="Report traditional MIPS."
@@ -177,7 +185,8 @@ class Description:
             _check_ids("improvementActivities", self.improvement_activities.activities)
 
 
-_IDENTIFIED_BY = {
+_TEMPLATE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_IDENTIFIED_BY: Final = {
     EntityType.INDIVIDUAL: ("tin", "npi"),
     EntityType.GROUP: ("tin",),
     EntityType.SUBGROUP: ("id",),
@@ -195,6 +204,15 @@ def is_npi(text: str) -> bool:
         number = int(digit) * (2 if place % 2 else 1)
         total += number - 9 if number > 9 else number
     return total % 10 == 0
+
+
+def _check_texts(where: str, **texts: str | None) -> None:
+    """XML has no place for control characters."""
+    for name, text in texts.items():
+        if text is not None and not text.isprintable():
+            raise DescriptionError(
+                f"{name} has characters that cannot be written.", where=where, mend="Write plain text."
+            )
 
 
 def _check_period(where: str, start: date, end: date, year: int) -> None:

@@ -54,12 +54,12 @@ def write(
 ) -> Written:
     """Write one QRDA III report of a performance year.
 
-    ``reports`` are summary MeasureReports, one a measure, all for one period of the year; there may be none
-    where something is attested. ``measures`` are Measure resources, wanted where a canonical URL has no CMS
-    number. ``at`` is when the report is made; the same input and time give the same bytes. With
-    ``missing_supplemental_data="leave-out"`` a report without counts by sex, ethnicity, race or payer is
-    written without them, which CMS's schematron refuses. Raises ContentError for reports that the year cannot
-    take, DescriptionError for a description that its programme or year cannot take.
+    ``reports`` are summary MeasureReports in the shape of FHIR, one a measure, all for one period of the
+    year; there may be none where something is attested. ``measures`` are Measure resources, wanted where a
+    canonical URL has no CMS number. ``at`` is when the report is made; the same input and time give the
+    same bytes. With ``missing_supplemental_data="leave-out"`` a report without counts by sex, ethnicity,
+    race or payer is written without them, which CMS's schematron refuses. Raises ContentError for reports
+    that the year cannot take, DescriptionError for a description that its programme or year cannot take.
     """
     given = list(reports)
     year = year_identifiers(description.year)
