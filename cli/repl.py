@@ -16,7 +16,6 @@ from measurewise.engine.errors import MeasurewiseError, NotFoundError
 
 if TYPE_CHECKING:
     from measurewise.engine.record.record import Record
-    from measurewise.engine.runner.includes import Includes
     from measurewise.engine.runner.interactive import Interactive
 
 _HELP: Final = """\

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations import evaluate, evaluate_measure, everything, value_sets
+from measurewise.api.operations import evaluate, evaluate_measure, everything, logic, value_sets
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     evaluate_measure.OPERATION,
     evaluate.OPERATION,
     everything.OPERATION,
     *value_sets.OPERATIONS,
+    *logic.OPERATIONS,
 )

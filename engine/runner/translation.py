@@ -77,15 +77,18 @@ class LibraryTrees:
         Raises NotFoundError and ContentError as ``resolve_libraries`` does, and CqlSyntaxError and
         CqlTranslationError for CQL that cannot be compiled.
         """
-        primary = self.usable(self._content.primary_library(measure))
-        libraries = resolve_libraries(primary, self, stale=self._stale, notices=notices)
-        for library in libraries:
-            notice = self._notice(library.content)
+        return self.closure_of(self._content.primary_library(measure), notices)
+
+    def closure_of(self, library: LibraryContent, notices: list[Notice]) -> list[ResolvedLibrary]:
+        """As ``closure``, of a library by itself."""
+        libraries = resolve_libraries(self.usable(library), self, stale=self._stale, notices=notices)
+        for one in libraries:
+            notice = self._notice(one.content)
             if notice is not None and notice not in notices:
                 notices.append(notice)
-        for library in reversed(libraries):  # the measure's own first: translating it translates its includes
-            if library.tree is None:
-                self._translation(library)
+        for one in reversed(libraries):  # the outermost first: translating it translates its includes
+            if one.tree is None:
+                self._translation(one)
         return translated(libraries, self._translation)
 
     def resolve(self, name: str, version: str | None = None, system: str | None = None) -> LibraryContent:
