@@ -81,6 +81,11 @@ app.command(
     sort_key=10,
 )
 app.command(
+    "measurewise.cli.qpp:qpp",
+    help="Write, read, judge, merge and send QPP submissions.",
+    sort_key=11,
+)
+app.command(
     "measurewise.cli.serve:serve",
     help="Serve measures and patients' data over FHIR.",
     sort_key=20,
