@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations import evaluate, evaluate_measure, everything, logic, value_sets
+from measurewise.api.operations import evaluate, evaluate_measure, everything, logic, requirements, value_sets
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     evaluate_measure.OPERATION,
@@ -13,4 +13,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     everything.OPERATION,
     *value_sets.OPERATIONS,
     *logic.OPERATIONS,
+    *requirements.OPERATIONS,
 )

@@ -88,7 +88,14 @@ def library_evaluate(call: Call) -> Reply:
 
 
 def _library(call: Call) -> LibraryContent:
-    identity, url, resource = call.target[1], call.arguments.text("url"), call.arguments.one("library")
+    url, resource = call.arguments.text("url"), call.arguments.one("library")
+    return library_named(call, call.target[1], url, resource)
+
+
+def library_named(
+    call: Call, identity: str | None, url: str | None, resource: dict[str, Any] | None
+) -> LibraryContent:
+    """The one library that a request names. Raises RequestError, NoSuchResourceError."""
     if sum(given is not None for given in (identity, url, resource)) != 1:
         raise missing("url", "Name one library: by id in the address, by url, or as library.")
     if identity is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from measurewise.api.fhir.arguments import missing
 from measurewise.api.services.catalog import Catalog
 from measurewise.engine import NotFoundError
+from measurewise.engine.content.content import MeasureContent
 
 
 def measures_named(
@@ -19,7 +20,7 @@ def measures_named(
     content = catalog.content
     found: dict[str, None] = {}
     for named in (*ids, *urls):
-        found[_canonical(content.measure(named.removeprefix("Measure/")))] = None
+        found[canonical_of(content.measure(named.removeprefix("Measure/")))] = None
     for text in identifiers:
         system, bar, value = text.rpartition("|")
         matching = [
@@ -32,13 +33,13 @@ def measures_named(
         ]
         if not matching:
             raise NotFoundError(f"no measure has the identifier '{text}'.", where="measureIdentifier")
-        found.update(dict.fromkeys(_canonical(measure) for measure in matching))
+        found.update(dict.fromkeys(canonical_of(measure) for measure in matching))
     if not found:
         raise missing("measureUrl", "Name measures by measureId, measureUrl or measureIdentifier.")
     return tuple(found)
 
 
-def _canonical(measure: object) -> str:
-    url, version, name = (getattr(measure, part) for part in ("url", "version", "name"))
-    canonical = url or name
-    return f"{canonical}|{version}" if version else str(canonical)
+def canonical_of(measure: MeasureContent) -> str:
+    """The measure's URL with its version; its name where it has no URL."""
+    canonical = measure.url or measure.name
+    return f"{canonical}|{measure.version}" if measure.version else canonical

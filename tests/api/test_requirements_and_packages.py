@@ -1,0 +1,59 @@
+"""What measures need: data requirements whose searches are enough, and packages that run by themselves."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi.testclient import TestClient
+from served import YEAR
+
+from measurewise.engine import Content, Engine
+
+MEASURE = "DiabetesGlycemicControl"
+
+
+def test_a_measures_requirements_name_types_profiles_codes_libraries_and_value_sets(
+    client: TestClient,
+) -> None:
+    found = client.get(f"/fhir/Measure/{MEASURE}/$data-requirements", params=YEAR).json()
+    assert found["type"]["coding"][0]["code"] == "module-definition"
+    assert found["effectivePeriod"] == {"start": "2026-01-01", "end": "2026-12-31"}
+    by_type = {requirement["type"]: requirement for requirement in found["dataRequirement"]}
+    assert {"Condition", "Encounter", "Observation"} <= by_type.keys()
+    assert by_type["Condition"]["codeFilter"][0]["path"] == "code"
+    value_set = by_type["Condition"]["codeFilter"][0]["valueSet"]
+    depends = {artifact["resource"] for artifact in found["relatedArtifact"]}
+    assert value_set in depends
+    assert any("/Library/" in url for url in depends)
+    assert {"name": "Measurement Period", "use": "in", "min": 0, "max": "1", "type": "Period"} in found[
+        "parameter"
+    ]
+
+
+def test_several_measures_are_asked_at_once_and_a_library_by_itself(client: TestClient) -> None:
+    measures = client.get("/fhir/Measure").json()["entry"]
+    names = [entry["resource"]["id"] for entry in measures]
+    both = client.get("/fhir/Measure/$data-requirements", params={"measureId": names}).json()
+    one = client.get(f"/fhir/Measure/{names[0]}/$data-requirements").json()
+    assert len(both["dataRequirement"]) > len(one["dataRequirement"])
+    library = client.get(f"/fhir/Library?name={MEASURE}").json()["entry"][0]["resource"]["id"]
+    found = client.get(f"/fhir/Library/{library}/$data-requirements").json()
+    assert found["dataRequirement"]
+    limited = client.get(
+        f"/fhir/Library/{library}/$data-requirements", params={"expression": "Qualifying Visit"}
+    )
+    assert limited.status_code in (200, 404)
+
+
+def test_a_measure_that_is_not_there_is_404(client: TestClient) -> None:
+    assert client.get("/fhir/Measure/nothing/$data-requirements").status_code == 404
+    assert client.get("/fhir/Measure/$data-requirements").status_code == 400
+    assert client.get("/fhir/Measure/nothing/$package").status_code == 404
+
+
+def test_a_package_has_all_that_the_measure_needs_to_run(client: TestClient) -> None:
+    bundle = client.get(f"/fhir/Measure/{MEASURE}/$package").json()
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    assert [r["id"] for r in resources if r["resourceType"] == "Measure"] == [MEASURE]
+    prepared = Engine(Content.of(json.loads(json.dumps(resources)))).prepare(period="2026")
+    assert prepared.remarks() == []
