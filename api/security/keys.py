@@ -86,21 +86,19 @@ class RemoteKeys:
         age = None if self._fetched is None else self._clock() - self._fetched
         # while one request fetches them anew, the others need not wait for a slow issuer
         if age is None or age > _STALE_SECONDS or (age > self._lifetime and not self._alone.locked()):
-            await self._refresh(self._fetched)
+            await self._refresh()
         key = pick(self._keys, kid, algorithm)
         if key is None and self._may_try():
-            await self._refresh(self._fetched)
+            await self._refresh()
             key = pick(self._keys, kid, algorithm)
         return key
 
     def _may_try(self) -> bool:
         return self._tried is None or self._clock() - self._tried >= _FLOOR_SECONDS
 
-    async def _refresh(self, seen: float | None) -> None:
-        """Fetch, unless another request has done so since ``seen``, or a moment ago in vain."""
+    async def _refresh(self) -> None:
+        """Fetch, unless this or another request has done so, or tried to, a moment ago."""
         async with self._alone:
-            if self._fetched != seen:
-                return
             if not self._may_try():
                 self._require_keys("they could not be fetched a moment ago")
                 return

@@ -61,6 +61,7 @@ def principal(scopes: str, patient: str | None = None, fhir_user: str | None = N
 def test_a_scope_allows_these_actions_on_patient(scope: str, allowed: str) -> None:
     scopes = Scopes.parse(scope)
     assert "".join(a for a in "cruds" if scopes.allows("user", "Patient", a)) == allowed
+    assert not any(scopes.restrictions("user", "Patient", a) for a in "cruds")
 
 
 def test_every_type_is_asked_for_only_by_the_star() -> None:
@@ -158,6 +159,14 @@ def test_granular_scopes_that_are_no_single_search_are_refused() -> None:
     who = principal("user/Observation.rs?category=laboratory user/Observation.rs?code=1234")
     with pytest.raises(ScopeError, match="several ways"):
         who.permit(Need("Observation", "s"), restrictable=True).search_parameters("Observation")
+
+
+def test_granular_scopes_that_differ_for_reading_and_searching_are_refused_together() -> None:
+    who = principal("user/Observation.r?category=laboratory user/Observation.s?category=vital-signs")
+    who.permit(Need("Observation", "r"), restrictable=True)
+    who.permit(Need("Observation", "s"), restrictable=True)
+    with pytest.raises(ScopeError, match="differently"):
+        who.permit(Need("Observation", "rs"), restrictable=True)
 
 
 def test_a_scope_without_restrictions_lifts_the_granular_ones() -> None:
