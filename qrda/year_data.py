@@ -51,6 +51,7 @@ class YearData:
 
     year: int
     guide: str
+    guide_pages: dict[int, int]
     document_template: str
     programmes: dict[str, Programme]
     cehrt_in_quality: bool
@@ -69,6 +70,7 @@ def year_data(year: int) -> YearData:
     return YearData(
         year=year,
         guide=programmes["guide"],
+        guide_pages={code: int(page) for page, codes in programmes["guidePages"].items() for code in codes},
         document_template=programmes["documentTemplate"],
         programmes={
             name: Programme(entry["programName"], entry["entityType"])

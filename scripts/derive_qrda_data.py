@@ -83,6 +83,9 @@ def main(shared: Path) -> None:
         lines = (shared / "qrda" / "category3" / f"error_codes_py{year}.tsv").read_text().splitlines()
         for line in lines:
             code, name, text = line.split("\t", 2)
+            # The table of 2024 has lost the days.
+            text = text.replace("must start on .", f"must start on 01/01/{year}.")
+            text = text.replace("must end on .", f"must end on 12/31/{year}.")
             errors[code] = {"name": name, "text": text.strip()}
         _write(
             _folder(year) / "errors.json",

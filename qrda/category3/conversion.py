@@ -8,13 +8,16 @@ from typing import Any, Final
 
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda import qpp
-from measurewise.qrda.category3.document import Document, read_document
+from measurewise.qrda.category3.document import Document, Kind, read_document
 from measurewise.qrda.category3.finding import Finding, finding
 from measurewise.qrda.category3.reading import SIZE_LIMIT, UnreadableXmlError, path_of, places, read_xml
+from measurewise.qrda.category3.roster import Roster, roster_findings
 from measurewise.qrda.category3.rules import findings, programme_of, reporting_day
 from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_template
 
 _STOPPED: Final = 3
+# CMS's tool shows no more errors than these, and says so (82).
+_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,11 @@ class Conversion:
     qpp: dict[str, Any] | None
 
 
-def convert(data: bytes) -> Conversion:
+def convert(data: bytes, *, roster: Roster | None = None) -> Conversion:
     """Judge a file's bytes by the rules of its own performance year, and write its submission.
 
     Every input has an answer: what is no XML is code 2, what is no QRDA III report of a known year is 5.
+    Reports of Primary Care First are held to ``roster`` where one is given.
     """
     newest = year_data(YEARS[-1])
     try:
@@ -58,18 +62,27 @@ def convert(data: bytes) -> Conversion:
     document = read_document(root)
     year = None if document is None else year_of(document)
     if document is None or year is None:
-        return _judged([finding(newest, 5, root, newest.year, newest.guide)], data, None)
+        return _judged([finding(newest, 5, root)], data, None)
     found = findings(document, year)
     programme = programme_of(document, year)
-    if programme is not None and programme.name == "pcf" and all(one.warning for one in found):
-        found.append(finding(year, 79, document.at, warning=True))
+    if programme is not None and programme.name == "pcf":
+        if roster is not None:
+            found += roster_findings(document, year, roster)
+        elif all(one.warning for one in found):
+            found.append(finding(year, 79, document.at, warning=True))
+    errors = sum(one.cms is not None and not one.warning for one in found)
+    if errors > _SHOWN:
+        found.append(finding(year, 82, document.at, errors))
     converted = None
-    if programme is not None and all(one.warning or one.cms is None for one in found):
+    if programme is not None and not errors:
         converted = qpp.submission(document, programme, year)
+        if _lacks_measure_id(document):
+            # CMS's converter gives up on every set then; what is told (70) has no other effect there.
+            converted.pop("measurementSets", None)
     return _judged(found, data, converted)
 
 
-def convert_file(path: Path) -> Conversion:
+def convert_file(path: Path, *, roster: Roster | None = None) -> Conversion:
     """:func:`convert` for a file on disk; one that is too large is refused before it is read.
 
     Raises MeasurewiseError when the file cannot be opened.
@@ -80,7 +93,7 @@ def convert_file(path: Path) -> Conversion:
             data = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise MeasurewiseError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
-    return convert(data)
+    return convert(data, roster=roster)
 
 
 def year_of(document: Document) -> YearData | None:
@@ -96,6 +109,14 @@ def year_of(document: Document) -> YearData | None:
     if not within and reported & set(YEARS):
         return None
     return year_data(within[0] if within else years[-1])
+
+
+def _lacks_measure_id(document: Document) -> bool:
+    return any(
+        not measure.measure_ids
+        for section in document.of(Kind.QUALITY_SECTION)
+        for measure in section.of(Kind.MEASURE)
+    )
 
 
 def _judged(found: list[Finding], data: bytes, converted: dict[str, Any] | None) -> Conversion:

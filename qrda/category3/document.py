@@ -115,6 +115,7 @@ class Document:
     apm_entity_ids: tuple[str, ...]
     subgroup_ids: tuple[str, ...]
     practice_site_ids: tuple[str, ...]
+    practice_site_addresses: tuple[etree._Element, ...]
     cehrt_ids: tuple[str, ...]
     mvp_ids: tuple[str, ...]
     performers: tuple[Performer, ...]
@@ -176,6 +177,9 @@ def read_document(root: etree._Element) -> Document | None:
         apm_entity_ids=organization("2.16.840.1.113883.3.249.5.4"),
         subgroup_ids=organization("2.16.840.1.113883.3.249.5.5"),
         practice_site_ids=participant("2.16.840.1.113883.3.249.5.3"),
+        practice_site_addresses=tuple(
+            root.iterfind("c:participant[@typeCode='LOC']/c:associatedEntity/c:addr", _NS)
+        ),
         cehrt_ids=participant("2.16.840.1.113883.3.2074.1"),
         mvp_ids=participant("2.16.840.1.113883.3.249.5.6"),
         performers=tuple(

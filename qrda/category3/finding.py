@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,8 @@ from lxml import etree
 
 from measurewise.qrda.year_data import YearData
 
-_PLACE: Final = re.compile(r"`\([^`]*\)`")
+_PLACE: Final = re.compile(r"`\(([^`]*)\)`")
+_LINK: Final = re.compile(r"https://[^\s)]+")
 _MENDING: Final = Path(__file__).parent.parent / "data" / "mending.json"
 
 
@@ -39,20 +41,36 @@ def finding(
     code: int,
     at: etree._Element | None,
     *values: object,
+    named: Mapping[str, object] | None = None,
     cms: int | None = -1,
     warning: bool = False,
 ) -> Finding:
     """A finding with the year's text of ``code``, ``values`` set in the order of the text's places.
 
-    ``cms`` left out means that CMS answers with the same code.
+    ``named`` is for texts whose places change their order between years. The year and the guide's address
+    are known. ``cms`` left out means that CMS answers with the same code.
     """
     own, mend = _mending()[code]
     text = own or year.errors[code]
+    guide = _guide(year, code)
+    known = {
+        "Submission year's": year.year,
+        "Submission Year": year.year,
+        "Implementation guide link": guide,
+        **(named or {}),
+    }
     rest = iter(values)
-    message = _PLACE.sub(lambda _: str(next(rest, "")), text)
+    message = _PLACE.sub(lambda place: str(known[place[1]] if place[1] in known else next(rest, "")), text)
     if message.endswith(":"):
-        message = f"{message} {year.guide}"
+        message = f"{message} {guide}"
     return Finding(code, message, mend, at, code if cms == -1 else cms, warning)
+
+
+def _guide(year: YearData, code: int) -> str:
+    """The address of the year's guide, at the page that a code refers to."""
+    link = _LINK.search(year.guide)
+    page = year.guide_pages.get(code)
+    return f"{link[0] if link else year.guide}{f'#page={page}' if page else ''}"
 
 
 @cache

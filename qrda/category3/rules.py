@@ -48,6 +48,9 @@ def findings(document: Document, year: YearData) -> list[Finding]:
             found += _promoting_section(section, year)
         elif section.kind is Kind.ACTIVITY_SECTION:
             found += _activity_section(section, year)
+        if section.kind is not Kind.PROMOTING_SECTION:
+            for proportion in section.of(Kind.PROPORTION):
+                found += [finding(year, 15, proportion.at), *_proportion(proportion, year)]
     return found
 
 
@@ -79,10 +82,8 @@ def _document(document: Document, year: YearData, programme: Programme | None) -
     if len(document.programme_names) != 1:
         yield finding(year, 24, document.at, names)
     elif programme is None:
-        # The place of the name and of the list changed between years.
-        given = document.programme_names[0]
-        values = (given, names) if year.year == 2023 else (names, given)
-        yield finding(year, 25, document.at, *values)
+        named = {"program name": document.programme_names[0], "list of valid program names": names}
+        yield finding(year, 25, document.at, named=named)
     elif programme.entity_type == "virtualGroup" and not document.virtual_group_ids:
         yield finding(year, 78, document.at)
 
@@ -119,6 +120,8 @@ def _quality_section(section: Part, year: YearData, programme: Programme | None)
     if len(section.of(Kind.REPORTING_PARAMETERS)) != 1:
         yield finding(year, 32, section.at)
     measures = section.of(Kind.MEASURE)
+    if not measures:
+        yield finding(year, 81, section.at)
     guids = [measure.measure_ids[0] for measure in measures if measure.measure_ids]
     if len(set(guids)) < len(guids):
         yield finding(year, 71, section.at)

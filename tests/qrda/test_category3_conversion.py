@@ -128,6 +128,62 @@ def test_rules_of_the_submissions_api_fail_a_report_that_cms_converts() -> None:
     assert answer.qpp is not None
 
 
+SEX = """<entryRelationship><observation><templateId root="2.16.840.1.113883.10.20.27.3.6"/>
+<value code="F"/><entryRelationship><observation><templateId root="2.16.840.1.113883.10.20.27.3.3"/>%s
+</observation></entryRelationship></observation></entryRelationship>"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "codes"),
+    [
+        ('<value code="DENEX"/>', "", (14, 58, 59)),
+        ('<value code="DENEX"/>', '<value code="DENEX"/><value code="NUMER"/>', (58,)),
+        (f'<id root="{GROUP["DENEX"]}"/>', "", (57, 59)),
+        (f'<id root="{GROUP["DENEX"]}"/>', f'<id root="{GROUP["DENEX"]}"/>' * 2, (57,)),
+        ('<value code="DENEX"/>', '<value code="DENEX"/>' + SEX % '<value value="7"/>', ()),
+        ('<value code="DENEX"/>', '<value code="DENEX"/>' + SEX % '<value value="7.5"/>', (9,)),
+        ('<value code="DENEX"/>', '<value code="DENEX"/>' + SEX % "", (8,)),
+        ('<value code="DENEX"/>', '<value code="DENEX"/>' + SEX % ('<value value="7"/>' * 2), (8,)),
+    ],
+)
+def test_populations_have_one_type_one_guid_and_counts_throughout(
+    old: str, new: str, codes: tuple[int, ...]
+) -> None:
+    report = _report(_quality(COUNTS)).decode()
+    assert old in report
+    answer = convert(report.replace(old, new).encode())
+    assert _codes(answer) == (codes, codes)
+
+
+def test_a_count_that_is_no_number_stops_cms_only_where_it_is_compared() -> None:
+    report = _report(_quality({**COUNTS, "IPOP": "ten"})).decode()
+    answer = convert(report.replace(GROUP["DENOM"], "00000000-0000-0000-0000-000000000000").encode())
+    assert _codes(answer) == ((9, 59), (9, 59))
+
+
+def test_a_quality_section_has_a_measure() -> None:
+    quality = _quality(COUNTS)
+    empty = quality[: quality.index("<entry><organizer>")] + "</section></component>"
+    assert _codes(convert(_report(empty))) == ((81,), (81,))
+
+
+def test_a_promoting_interoperability_measure_stands_in_its_own_section() -> None:
+    proportion = PROMOTING[PROMOTING.index("<entry><organizer>") : PROMOTING.index("</section>")]
+    report = _report(_quality(COUNTS).replace("</section>", f"{proportion}</section>"))
+    assert _codes(convert(report)) == ((15,), (15,))
+
+
+def test_more_than_a_hundred_errors_are_told_as_too_many() -> None:
+    entry = _quality({**COUNTS, "NUMER": "x"})
+    measure = entry[entry.index("<entry><organizer>") : entry.index("</section>")]
+    for times, codes in ((100, (9, 71)), (101, (9, 71, 82))):
+        answer = convert(
+            _report(_quality(COUNTS).replace("</section>", measure * (times - 1) + "</section>"))
+        )
+        assert answer.codes == codes
+        assert len(answer.errors) == times + (times > 100)
+
+
 def test_a_second_quality_section_is_told_with_its_own_code() -> None:
     assert _codes(convert(_report(_quality(COUNTS), _quality(COUNTS)))) == ((28,), (27,))
 
@@ -149,7 +205,8 @@ def test_an_error_points_to_its_element() -> None:
     lines = data.decode().splitlines()
     assert lines[error.line - 1][error.column - 1 :].startswith("<observation>")
     (element,) = etree.fromstring(data).xpath(error.path)
-    assert element.find("{*}value").get("code") == "NUMER"
+    assert element.find("{*}value").get("value") == "-1"
+    assert element.find("../../{*}value").get("code") == "NUMER"
     assert "whole number greater than or equal to 0" in error.finding.message
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda.category3.conversion import Conversion, convert
 from measurewise.qrda.category3.finding import Finding
+from measurewise.qrda.category3.roster import read_roster
 
 PAIRS = Path(__file__).parents[3] / "shared" / "qrda" / "category3" / "pairs.tar.xz"
 REVIEWED = json.loads((Path(__file__).parent / "reviewed_deviations.json").read_text("utf-8"))
@@ -36,6 +40,7 @@ class Pair:
     status: str
     codes: tuple[int, ...]
     qpp: Any
+    details: tuple[dict[str, Any], ...]
     answer: Conversion
 
     @property
@@ -59,11 +64,13 @@ def _pairs() -> Iterator[Pair]:
             continue
         name = entry["file"].removesuffix(".xml")
         written = content.get(f"{name}.qpp.json")
+        refused = json.loads(content.get(f"{name}.err.json", b'{"errors": []}'))
         yield Pair(
             name,
             entry["status"],
             tuple(sorted(int(code) for code in entry["codes"])),
             None if written is None else json.loads(written),
+            tuple(detail for error in refused["errors"] for detail in error["details"]),
             convert(content[entry["file"]]),
         )
 
@@ -76,6 +83,17 @@ def pairs() -> list[Pair]:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     return list(_pairs())
+
+
+@pytest.fixture(scope="module")
+def accepted(pairs: list[Pair]) -> str:
+    """A Primary Care First report that CMS takes."""
+    assert next(pair for pair in pairs if pair.name == "2024/0245").status == "OK"
+    with tarfile.open(PAIRS) as archive:
+        names = {member.name.removeprefix("./"): member for member in archive}
+        file = archive.extractfile(names["2024/0245.xml"])
+        assert file is not None
+        return file.read().decode()
 
 
 def _listed(kind: str) -> set[str]:
@@ -126,6 +144,26 @@ def test_submissions_equal_those_of_cms(pairs: list[Pair], capsys: pytest.Captur
     assert unequal == _listed("submissions")
 
 
+def test_errors_stand_where_cms_says(pairs: list[Pair], capsys: pytest.CaptureFixture[str]) -> None:
+    """Of files with the same codes; CMS gives no place with 2, 3 and 5."""
+    compared = same = 0
+    unlike = set()
+    for pair in pairs:
+        if pair.status != "ERR" or not pair.agrees or set(pair.codes) & {2, 3, 5}:
+            continue
+        compared += 1
+        told = Counter(
+            (one.finding.cms, one.path) for one in pair.answer.errors if one.finding.cms is not None
+        )
+        wanted = Counter((one["errorCode"], one["location"]["path"]) for one in pair.details)
+        same += told == wanted
+        if told != wanted:
+            unlike.add(pair.name)
+    with capsys.disabled():
+        print(f"\nPlaces of every error the same as CMS's: {same} of {compared} files")
+    assert unlike == set()
+
+
 def test_every_error_says_where_and_how_to_mend(pairs: list[Pair]) -> None:
     for pair in pairs:
         for one in pair.answer.errors:
@@ -133,3 +171,47 @@ def test_every_error_says_where_and_how_to_mend(pairs: list[Pair]) -> None:
             assert one.finding.mend, pair.name
             assert "`" not in one.finding.message, (pair.name, one.finding.message)
             assert one.finding.code == 2 or (one.path and one.line and one.column), pair.name
+
+
+SPOILT = [
+    ("the file as it is", "", "", {79}),
+    ("no address of the practice site", r"(?s)<addr>(?:(?!</addr>).)*97401.*?</addr>", "", {34}),
+    ("no clinician has an NPI", r'<id root="2.16.840.1.113883.4.6"[^>]*>', "", {87, 89}),
+    ("no clinician has a TIN", r'<id root="2.16.840.1.113883.4.2"[^>]*>', "", {84, 86}),
+    ("a TIN is too long", r"(?s)990000099(?=.*990000099.*990000099)", "9900000991", {85}),
+    ("a certification id of another edition", r"0015CVB2BF5C2K9", "0014CVB2BF5C2K9", {97}),
+    (
+        "a period that starts late",
+        r'<low value="20240101"/>(?=\s*<high value="20241231"/>\s*</effectiveTime>'
+        r"\s*</act>)",
+        '<low value="20240201"/>',
+        {55},
+    ),
+]
+
+
+@pytest.mark.parametrize(("_told", "pattern", "put", "codes"), SPOILT, ids=[one[0] for one in SPOILT])
+def test_primary_care_first_reports_answer_as_those_of_2022_did(
+    accepted: str, _told: str, pattern: str, put: str, codes: set[int]
+) -> None:
+    """CMS's answers to files of 2022 with the same faults: 0115, 0104, 0106, 0116, 0100, 0022."""
+    spoilt = re.sub(pattern, put, accepted) if pattern else accepted
+    assert (spoilt != accepted) == bool(pattern)
+    assert set(convert(spoilt.encode()).cms_codes) == codes
+
+
+def test_a_roster_tells_of_clinicians_that_are_missing_or_unknown(accepted: str, tmp_path: Path) -> None:
+    known = [("2567891421", "990000099"), ("2589654740", "990000099"), ("2357943549", "990000099")]
+
+    def answer(site: str, pairs: list[tuple[str, str]]) -> tuple[int, ...]:
+        path = tmp_path / "roster.csv"
+        path.write_text("apm,npi,tin\n" + "".join(f"{site},{npi},{tin}\n" for npi, tin in pairs))
+        return convert(accepted.encode(), roster=read_roster(path)).codes
+
+    assert answer("OR1234", known) == ()
+    assert answer("OR1234", [*known[:2], ("1234567890", "990000099")]) == (107, 108)
+    assert answer("OR9999", known) == (63,)
+    assert answer("OR1234", []) == (96,)
+    (tmp_path / "other.csv").write_text("practice,npi\n")
+    with pytest.raises(MeasurewiseError, match="lacks a column"):
+        read_roster(tmp_path / "other.csv")
