@@ -27,6 +27,7 @@ DESCRIPTION: dict[str, Any] = {
     "mvp": "G0057",
     "entity": {"type": "individual", "name": "Dr Philips", "tin": "123456789", "npi": "1234567893"},
     "cehrtId": "0015CABCDEFGHIJ",
+    "legalAuthenticator": {"given": "Ana", "family": "Philips", "signed": "2026-01-15T07:45:00"},
     "promotingInteroperability": {
         **PERIOD,
         "measures": [
@@ -68,6 +69,7 @@ def test_a_description_says_all_that_no_measure_computes() -> None:
             "measures\\[0\\]: numer",
         ),
         ({"promotingInteroperability": {**PERIOD, "measures": ["PI_EP_1"]}}, "it is no object"),
+        ({"legalAuthenticator": {"given": "A", "family": "B", "signed": "now"}}, "no date and time"),
         ({"improvementActivities": {"start": "1.1.2025", "activities": []}}, "start is '1.1.2025', no day"),
     ],
 )

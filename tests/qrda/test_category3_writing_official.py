@@ -35,6 +35,7 @@ from measurewise.qrda.category3.writing.description import (
     Description,
     EntityType,
     ImprovementActivities,
+    LegalAuthenticator,
     Programme,
     PromotingInteroperability,
     Proportion,
@@ -128,6 +129,7 @@ def resources_of(counted: dict[str, Counted]) -> list[Json]:
 def descriptions(year: int) -> list[Description]:
     """Every programme and entity type that the year has."""
     period = {"start": date(year, 1, 1), "end": date(year, 12, 31)}
+    signed = LegalAuthenticator("Ana", "Philips", AT, "1234567893")
     promoting = PromotingInteroperability(
         **period, measures=(Proportion("PI_EP_1", 70, 80), Attestation("PI_PPHI_1"))
     )
@@ -148,6 +150,7 @@ def descriptions(year: int) -> list[Description]:
                     cehrt_id="0015CABCDEFGHIJ",
                     promoting_interoperability=promoting,
                     improvement_activities=activities,
+                    legal_authenticator=signed,
                 )
             )
     return found
@@ -198,6 +201,26 @@ def assert_reads_back(written: Written, reports: list[Json], resources: list[Jso
     return populations
 
 
+def assert_submits(measurements: list[Json], reports: list[Json], resources: list[Json], year: int) -> None:
+    """Whether the submission has what the reports count, summed over the rates of a measure."""
+    by_url = {resource["url"]: resource for resource in resources}
+    submitted = {one["measureId"]: one["value"] for one in measurements}
+    for report in reports:
+        known = year_identifiers(year).measures[cms_number_of(report, by_url)]
+        value = submitted.pop(known.measure_id)
+        rates = value.get("strata", [value])
+        for name, code in (
+            ("performanceMet", "NUMER"),
+            ("eligiblePopulation", "DENOM"),
+            ("eligiblePopulationExclusion", "DENEX"),
+            ("eligiblePopulationException", "DENEXCEP"),
+        ):
+            assert sum(rate.get(name, 0) for rate in rates) == sum(
+                counts.get(code, 0) for counts in numbers(report)
+            )
+    assert submitted == {}
+
+
 def assert_rate(measure: Part, guid: str, group: Json) -> None:
     (rate,) = [one for one in measure.of(Kind.PERFORMANCE_RATE) if one.references == (guid,)]
     score = group["measureScore"].get("value")
@@ -224,7 +247,7 @@ def test_every_programme_and_entity_passes_schema_and_schematron_converts_and_re
         sets = answer.qpp["measurementSets"]
         assert [one["category"] for one in sets] == ["quality", "pi", "ia"]
         assert {one["programName"] for one in sets} == {description.mvp or description.programme}
-        assert len(sets[0]["measurements"]) == len(reports)
+        assert_submits(sets[0]["measurements"], reports, resources, year)
         populations += assert_reads_back(file, reports, resources, year)
         written += 1
     with capsys.disabled():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -130,6 +130,25 @@ class ImprovementActivities:
 
 
 @dataclass(frozen=True, slots=True)
+class LegalAuthenticator:
+    """Who signed the report and when; ``signed`` is written as it stands, without an offset from UTC."""
+
+    given: str
+    family: str
+    signed: datetime
+    npi: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_texts("legalAuthenticator", given=self.given, family=self.family)
+        if self.npi is not None and not is_npi(self.npi):
+            raise DescriptionError(
+                "npi is not 10 digits with the right check digit.",
+                where="legalAuthenticator",
+                mend="Compare it with NPPES.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """Everything about a report but the measures' results.
 
@@ -146,6 +165,7 @@ class Description:
     cehrt_id: str | None = None
     promoting_interoperability: PromotingInteroperability | None = None
     improvement_activities: ImprovementActivities | None = None
+    legal_authenticator: LegalAuthenticator | None = None
     software: str = "Measurewise"
     document_template: str | None = None
 

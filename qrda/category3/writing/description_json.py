@@ -7,7 +7,7 @@ misspelt name is never passed over.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ from measurewise.qrda.category3.writing.description import (
     Entity,
     EntityType,
     ImprovementActivities,
+    LegalAuthenticator,
     Programme,
     PromotingInteroperability,
     Proportion,
@@ -44,6 +45,7 @@ def description_of(content: Any) -> Description:
         cehrt_id=top.get("cehrtId", str),
         promoting_interoperability=_promoting(top.get("promotingInteroperability", dict)),
         improvement_activities=_activities(top.get("improvementActivities", dict)),
+        legal_authenticator=_signed(top.get("legalAuthenticator", dict)),
         software=top.get("software", str) or "Measurewise",
         document_template=top.get("documentTemplate", str),
     )
@@ -89,6 +91,16 @@ class _Object:
                 f"{name} is {text!r}, no day.", where=self.where, mend="Write 2025-01-31."
             ) from None
 
+    def moment(self, name: str) -> datetime:
+        """A day with a time, as ISO 8601 writes it."""
+        text = self.need(name, str)
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise DescriptionError(
+                f"{name} is {text!r}, no date and time.", where=self.where, mend="Write 2026-01-15T08:00:00."
+            ) from None
+
     def close(self) -> None:
         """Refuse names that nothing has asked for."""
         unknown = sorted(set(self._content) - self._read)
@@ -120,6 +132,17 @@ def _entity(of: _Object) -> Entity:
     )
     of.close()
     return entity
+
+
+def _signed(content: Any) -> LegalAuthenticator | None:
+    if content is None:
+        return None
+    of = _Object("legalAuthenticator", content)
+    signed = LegalAuthenticator(
+        of.need("given", str), of.need("family", str), of.moment("signed"), of.get("npi", str)
+    )
+    of.close()
+    return signed
 
 
 def _promoting(content: Any) -> PromotingInteroperability | None:

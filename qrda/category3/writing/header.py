@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from measurewise.qrda.category3.writing.description import Description, EntityType
+from measurewise.qrda.category3.writing.description import Description, EntityType, LegalAuthenticator
 from measurewise.qrda.category3.writing.elements import (
     LOINC,
     SNOMED,
@@ -77,6 +77,8 @@ def header(
         None,
         element("intendedRecipient", None, element("id", {"root": _PROGRAMME, "extension": programme_name})),
     )
+    if description.legal_authenticator is not None:
+        yield _legal_authenticator(description.legal_authenticator, description)
     if description.cehrt_id is not None:
         code = element("code", {"code": "129465004", **SNOMED, "displayName": "medical record, device"})
         yield _participant("DEV", "RGPR", _CEHRT, description.cehrt_id, code)
@@ -86,6 +88,32 @@ def header(
         "documentationOf",
         {"typeCode": "DOC"},
         element("serviceEvent", {"classCode": "PCPR"}, _performer(description)),
+    )
+
+
+def _legal_authenticator(signed: LegalAuthenticator, description: Description) -> Element:
+    identity = {"nullFlavor": "NI"} if signed.npi is None else {"root": _NPI, "extension": signed.npi}
+    return element(
+        "legalAuthenticator",
+        None,
+        element("time", {"value": f"{signed.signed:%Y%m%d%H%M%S}"}),
+        element("signatureCode", {"code": "S"}),
+        element(
+            "assignedEntity",
+            None,
+            element("id", identity),
+            element(
+                "assignedPerson",
+                None,
+                element(
+                    "name",
+                    None,
+                    element("given", None, signed.given),
+                    element("family", None, signed.family),
+                ),
+            ),
+            _organization("representedOrganization", description),
+        ),
     )
 
 
