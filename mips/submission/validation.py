@@ -12,12 +12,12 @@ from typing import Any, Final
 from measurewise.mips.programme_year import YEARS, ProgrammeYear, programme_year
 from measurewise.mips.submission.problem import Problem, field_path, problem
 from measurewise.mips.submission.rules_sets import ENTITY_TYPES, set_problems
+from measurewise.qrda.category3.writing.description import is_npi
 from measurewise.qrda.qpp_model import Submission
 from measurewise.qrda.qpp_reading import QppReading, WrongType, read_qpp
 
 _TIN_HOLDERS: Final = ("individual", "group")
 _ENTITY_ID_HOLDERS: Final = ("virtualGroup", "subgroup", "apm")
-_NPI_PREFIX: Final = "80840"
 
 
 def validate_json(content: Any) -> list[Problem]:
@@ -47,19 +47,6 @@ def validate(reading: QppReading) -> list[Problem]:
 def is_clean(problems: list[Problem]) -> bool:
     """Whether the API would take the submission: there may be warnings, but no error."""
     return all(one.severity != "error" for one in problems)
-
-
-def is_npi(text: str) -> bool:
-    """Whether ten digits are an NPI: the Luhn check digit over 80840 and the ten (45 CFR 162.406)."""
-    return len(text) == 10 and _digits(text) and _luhn(_NPI_PREFIX + text)
-
-
-def _luhn(digits: str) -> bool:
-    total = 0
-    for place, digit in enumerate(map(int, reversed(digits))):
-        doubled = digit * 2 if place % 2 else digit
-        total += doubled - 9 if doubled > 9 else doubled
-    return total % 10 == 0
 
 
 def _digits(text: str) -> bool:

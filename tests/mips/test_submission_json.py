@@ -181,3 +181,37 @@ def test_only_an_object_is_a_submission(content: Any) -> None:
 
 def test_a_byte_order_mark_is_passed_over() -> None:
     assert parse_json(b"\xef\xbb\xbf{}") == {}
+
+
+def leaves(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every part of some JSON."""
+    inner = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
+    return [path, *(found for name, one in inner for found in leaves(one, (*path, name)))]
+
+
+PATHS = [path for path in leaves(submission()) if path]
+CHANGES = st.lists(st.tuples(st.sampled_from(PATHS), ANYTHING), min_size=1, max_size=4)
+
+
+@given(CHANGES)
+def test_a_submission_spoilt_anywhere_is_judged_and_not_stumbled_over(changes: list[tuple[Any, Any]]) -> None:
+    content: Any = submission()
+    for path, change in changes:
+        at = content
+        for name in path[:-1]:
+            at = at[name] if isinstance(at, dict) and name in at else at
+            at = at[name] if isinstance(at, list) and isinstance(name, int) and name < len(at) else at
+        if isinstance(at, dict) and isinstance(path[-1], str):
+            at[path[-1]] = change
+    reading = read_qpp(content)
+    assert to_json(reading.submission) == content
+    problems = validate(reading)
+    told = {one.pointer for one in problems}
+    assert {one.pointer for one in reading.wrong} <= told
+    assert all(one.mend for one in problems)
