@@ -122,6 +122,26 @@ def test_who_has_several_races_or_payers_counts_once_under_each() -> None:
     assert "race unknown, for want of a value for 1586-7" in notice
 
 
+def test_reports_of_others_are_read_by_loinc_codes_and_without_what_is_zero() -> None:
+    loinc = {"sex": "76689-9", "ethnicity": "69490-1", "race": "72826-1", "payer": "48768-6"}
+    few = {code: count for code, count in COUNTS.items() if code != "DENEX"}
+    stratifiers: list[dict[str, Any]] = [
+        {
+            "code": [{"coding": [{"system": "http://loinc.org", "code": code}]}],
+            "stratum": [stratum(COUNTS if name != "sex" else few, SDE[name][0])],
+        }
+        for name, code in loinc.items()
+    ]
+    written = write([report("CMS165", group(COUNTS, *stratifiers, everyone=False))], described(), AT)
+    parts = {part.code[0]: part for part in measures_of(written.xml)[0].of(Kind.MEASURE_DATA)}
+    assert values_of(parts["NUMER"], Kind.SEX) == {"M": 60, "F": 0}
+    assert values_of(parts["DENEX"], Kind.SEX) == {"M": 0, "F": 0}
+    assert values_of(parts["DENEX"], Kind.PAYER) == {"A": 10, "B": 0, "C": 0, "D": 0}
+    assert written.notices == (
+        "CMS165 (CMS165v13): of 10 in denominator-exclusion, only 0 are counted by sex.",
+    )
+
+
 def test_a_value_may_be_told_by_its_name_alone() -> None:
     half = {code: count // 2 for code, count in COUNTS.items()}
     by_sex = by_element("sex", stratum(half, text="female"), stratum(half, text="Somewhat"))
