@@ -19,7 +19,7 @@ from measurewise.engine.compiler.assembly import Assembly
 from measurewise.engine.compiler.planner import ProfileMatching, Terminology, plan
 from measurewise.engine.compiler.retrieval import Retrieval
 from measurewise.engine.compiler.runtime_names import NAMES, U, date_filter
-from measurewise.engine.errors import EvaluationError, NotFoundError
+from measurewise.engine.errors import ContentError, EvaluationError, NotFoundError
 from measurewise.engine.models.model import Model
 from measurewise.engine.record.record import Record
 from measurewise.engine.runtime.fhir import boxed_value_reader, datetime_reader, period_reader
@@ -203,6 +203,14 @@ class PatientEvaluation:
             )
         return function(self.slots, *arguments)
 
+    def required_resources(self) -> Iterator[dict[str, Any]]:
+        """The resources that the program's retrieves ask for, each once, whether or not the logic comes to
+        them."""
+        for slot in self._run.program.tables.retrievals.values():
+            if self.slots[slot] is U:
+                self._run._names[f"R{slot}"](self.slots)
+        return self.evaluated_resources()
+
     def evaluated_resources(self) -> Iterator[dict[str, Any]]:
         """The resources that retrieves have given so far, each once."""
         seen: set[int] = set()
@@ -272,12 +280,19 @@ def _program(assembly: Assembly, functions: dict[tuple[str, str | None, str, int
         )
         if part
     )
+    names = ", ".join(u.name for u in assembly.units.values())
     with warnings.catch_warnings():
         # A literal tested for null reads oddly and runs rightly.
         warnings.simplefilter("ignore", SyntaxWarning)
-        code = compile(
-            source + "\n", f"<measurewise {', '.join(u.name for u in assembly.units.values())[:80]}>", "exec"
-        )
+        try:
+            code = compile(source + "\n", f"<measurewise {names[:80]}>", "exec")
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            # The writer's text is well-formed; Python has limits of its own to nesting.
+            raise ContentError(
+                f"A definition is too deeply nested to run ({error}).",
+                where=names[:80],
+                mend="Split it into several definitions.",
+            ) from error
     tables = ProgramTables(
         slots=assembly.slots,
         definitions={
