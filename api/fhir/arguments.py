@@ -107,7 +107,7 @@ def from_resource(declared: Iterable[Declared], resource: Mapping[str, Any], ope
     known = {parameter.name: parameter for parameter in declared}
     kind = resource.get("resourceType")
     if kind != "Parameters":
-        taking = [p for p in known.values() if p.kind in ("Resource", kind)]
+        taking = [p for p in known.values() if p.kind == kind]
         if len(taking) != 1:
             raise RequestError(
                 f"{operation} takes a Parameters resource, not a {kind}.",

@@ -33,6 +33,13 @@ class Evaluating(msgspec.Struct, frozen=True):
     form: Form
 
 
+class _Share(msgspec.Struct, frozen=True):
+    """A step's work: patients as (organisation, id), and subjects who are not there."""
+
+    patients: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...] = ()
+
+
 def _request(job: Job) -> Evaluating:
     return msgspec.json.decode(job.request, type=Evaluating)
 
@@ -42,15 +49,19 @@ def _plan(services: Services, job: Job) -> Plan:
     prepare(services, request.evaluation)
     with services.database.read() as connection:
         found = find_subjects(connection, requester_of(job).access, request.asked, request.evaluation.period)
-    shares = [found.patients[start : start + _SHARE] for start in range(0, len(found.patients), _SHARE)]
+    starts = range(0, len(found.patients), _SHARE)
+    shares = [_Share(found.patients[start : start + _SHARE]) for start in starts]
+    if found.missing:
+        shares.append(_Share((), found.missing))
     return Plan([msgspec.json.encode(share) for share in shares], len(found.patients), "evaluating")
 
 
 def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     request = _request(job)
-    patients = msgspec.json.decode(work, type=list[tuple[str, str]])
-    found = evaluate_stored(services, prepare(services, request.evaluation), patients)
-    return Done(to_share(found), len(patients))
+    share = msgspec.json.decode(work, type=_Share)
+    prepared = prepare(services, request.evaluation)
+    found = evaluate_stored(services, prepared, share.patients, missing=share.missing)
+    return Done(to_share(found), len(share.patients))
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:

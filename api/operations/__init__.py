@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations import evaluate, evaluate_measure, everything, logic, requirements, value_sets
+from measurewise.api.operations import (
+    evaluate,
+    evaluate_measure,
+    everything,
+    exchange,
+    logic,
+    requirements,
+    value_sets,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     evaluate_measure.OPERATION,
@@ -14,4 +22,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *value_sets.OPERATIONS,
     *logic.OPERATIONS,
     *requirements.OPERATIONS,
+    *exchange.OPERATIONS,
 )

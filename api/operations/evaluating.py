@@ -25,7 +25,13 @@ def evaluated(
     if not few or call.asynchronous:
         queued = evaluating.Evaluating(request, asked, form)
         return asynchronous.queue(call, evaluating.NAME, queued, touched=touched)
-    outcome = evaluate_stored(services, prepared, found.patients, compact=request.kind != "individual")
+    outcome = evaluate_stored(
+        services,
+        prepared,
+        found.patients,
+        missing=found.missing,
+        compact=request.kind != "individual",
+    )
     failed = [issue for issue in outcome.issues if issue.severity == "error"]
     if request.kind == "individual" and found.kind == "patient" and failed:
         raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)

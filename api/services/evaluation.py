@@ -81,10 +81,17 @@ def evaluate_stored(
     prepared: Prepared,
     patients: Sequence[tuple[str, str]],
     *,
+    missing: Sequence[str] = (),
     compact: bool = True,
 ) -> Evaluated:
-    """Evaluate patients, (organisation, id) each; one that fails becomes an issue, and the others go on."""
+    """Evaluate patients, (organisation, id) each; one that fails becomes an issue, and the others go on.
+
+    ``missing`` are subjects who were named and are not there; they are issues too.
+    """
     found = Evaluated([[] for _ in prepared.measures])
+    for reference in missing:
+        found.failed += 1
+        found.issues.append(Issue("error", "not-found", "the patient is not in the store.", reference))
     for organization, identities in _by_organization(patients):
         with services.database.read() as connection:
             records = patient_records(connection, organization, identities)
