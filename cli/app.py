@@ -81,6 +81,11 @@ app.command(
     sort_key=10,
 )
 app.command(
+    "measurewise.cli.qrda1:qrda1",
+    help="Write QRDA I documents from FHIR records, read them into FHIR, and validate them.",
+    sort_key=12,
+)
+app.command(
     "measurewise.cli.qpp:qpp",
     help="Write, read, judge, merge and send QPP submissions.",
     sort_key=11,

@@ -42,6 +42,28 @@ _SYMPTOM: Final = (
     "entryRelationship[typeCode=SUBJ]/observation[classCode=OBS,moodCode=EVN,"
     f"{c_cda(4, '2015-08-01')},{template(136)}]"
 )
+# QDM's diagnosis is both: what is on the problem list, and what an encounter was for.
+_DIAGNOSED: Final[dict[str, Any]] = {
+    "meta": profile("qicore-condition-problems-health-concerns", "qicore-condition-encounter-diagnosis"),
+    "verificationStatus": concept(f"{_TERM}condition-ver-status", "confirmed"),
+    "category": [
+        concept(f"{_TERM}condition-category", "problem-list-item"),
+        concept(f"{_TERM}condition-category", "encounter-diagnosis"),
+    ],
+}
+_VITAL_SIGNS: Final = {
+    "85354-9": "blood-pressure",
+    "39156-5": "bmi",
+    "59576-9": "pediatric-bmi-for-age",
+    "77606-2": "pediatric-weight-for-height",
+    "8867-4": "heart-rate",
+    "9279-1": "respiratory-rate",
+    "8310-5": "body-temperature",
+    "8302-2": "body-height",
+    "29463-7": "body-weight",
+    "2708-6": "pulse-oximetry",
+    "9843-4": "head-circumference",
+}
 _COMPONENTS: Final = Each(
     "component",
     f"entryRelationship[typeCode=REFR]/observation[classCode=OBS,moodCode=EVN,{template(149, '2017-08-01')}]",
@@ -89,6 +111,21 @@ class ConcernStatus:
         context.use(child(act, "statusCode"))
         code = "resolved" if _abated(resource) else "active"
         resource["clinicalStatus"] = concept(_CLINICAL, code)
+
+
+@dataclass(frozen=True, slots=True)
+class VitalSign:
+    """The profile of a vital sign, which US Core tells by the LOINC code."""
+
+    def write(self, act: etree._Element, resource: dict[str, Any], context: Writing) -> None:
+        """See Slot; the code says it."""
+
+    def read(self, act: etree._Element, resource: dict[str, Any], context: Reading) -> None:
+        """See Slot."""
+        for code in codes(resource.get("code")) & _VITAL_SIGNS.keys():
+            if resource.get("status") != "cancelled":
+                url = f"http://hl7.org/fhir/us/core/StructureDefinition/us-core-{_VITAL_SIGNS[code]}"
+                resource["meta"] = {"profile": [url]}
 
 
 def _abated(resource: dict[str, Any]) -> bool:
@@ -142,6 +179,7 @@ def _observation(
             value,
             _COMPONENTS,
             _NOT_DONE_REASON,
+            *((VitalSign(),) if category == "vital-signs" else ()),
         ),
         defaults={"status": "final", "meta": profile(profile_name), **_category(category)},
         **rest,
@@ -192,9 +230,7 @@ DATATYPES: Final = (
             ),
         ),
         defaults={
-            "meta": profile("qicore-condition-problems-health-concerns"),
-            "verificationStatus": concept(f"{_TERM}condition-ver-status", "confirmed"),
-            "category": [concept(f"{_TERM}condition-category", "problem-list-item")],
+            **_DIAGNOSED,
         },
     ),
     Datatype(
@@ -213,9 +249,7 @@ DATATYPES: Final = (
             Concept("code", f"{_SYMPTOM}/value", "CD"),
         ),
         defaults={
-            "meta": profile("qicore-condition-problems-health-concerns"),
-            "verificationStatus": concept(f"{_TERM}condition-ver-status", "confirmed"),
-            "category": [concept(f"{_TERM}condition-category", "problem-list-item")],
+            **_DIAGNOSED,
         },
     ),
     _observation(

@@ -78,9 +78,9 @@ def c_cda(number: int, extension: str | None = "2014-06-09") -> str:
     return f"template={C}{number}:{extension}" if extension else f"template={C}{number}"
 
 
-def profile(name: str) -> dict[str, Any]:
-    """``meta`` with one QI-Core profile."""
-    return {"profile": [f"{QICORE}{name}"]}
+def profile(*names: str) -> dict[str, Any]:
+    """``meta`` with QI-Core profiles."""
+    return {"profile": [f"{QICORE}{name}" for name in names]}
 
 
 def concept(system: str, code: str, display: str | None = None) -> dict[str, Any]:

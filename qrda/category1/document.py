@@ -152,7 +152,7 @@ def _header(patient: dict[str, Any], settings: Settings, owner: str) -> etree._E
     add(document, "effectiveTime", value=stamp)
     add(document, "confidentialityCode", code="N", codeSystem="2.16.840.1.113883.5.25")
     add(document, "languageCode", code="en")
-    write_record_target(document, patient, owner, cms=settings.cms is not None)
+    write_record_target(document, patient, owner, settings.source, cms=settings.cms is not None)
     author = add(document, "author")
     add(author, "time", value=stamp)
     assigned = add(author, "assignedAuthor")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from measurewise.qrda.category1.cda import SDTC, add, child, children, derived_id
+from measurewise.qrda.category1.cda import SDTC, add, child, children, derived_id, find_all
 from measurewise.qrda.category1.code_systems import identifier_root, identifier_system
 from measurewise.qrda.category1.data_types import is_xml_text, read_coding, read_time, to_ts
 from measurewise.qrda.category1.fhir_ids import is_fhir_id
@@ -30,11 +30,11 @@ _TELECOMS: Final = {"phone": "tel:", "email": "mailto:", "fax": "fax:"}
 
 
 def write_record_target(
-    document: etree._Element, patient: dict[str, Any], owner: str, *, cms: bool = False
+    document: etree._Element, patient: dict[str, Any], owner: str, source: str, *, cms: bool = False
 ) -> None:
     """Write a Patient. ``cms``: sex as a translation of a null flavour, as CMS's guide for 2026 has it."""
     role = add(add(document, "recordTarget"), "patientRole")
-    _identifiers(role, patient, owner, cms=cms)
+    _identifiers(role, patient, owner, source, cms=cms)
     write_address(role, _first(patient.get("address")))
     _telecoms(role, patient.get("telecom"))
     person = add(role, "patient")
@@ -49,6 +49,14 @@ def write_record_target(
         etree.SubElement(person, f"{{{SDTC}}}deceasedTime", value=deceased)
     _races(person, patient, "race", "raceCode")
     _races(person, patient, "ethnicity", "ethnicGroupCode")
+
+
+def source_of(document: etree._Element) -> str | None:
+    """The system that a document names as the one whose FHIR ids it states, None where it states none."""
+    for one in find_all(document, "recordTarget/patientRole/id"):
+        if one.get("root") == RESOURCE_ID:
+            return one.get("assigningAuthorityName") or ""
+    return None
 
 
 def read_record_target(document: etree._Element) -> tuple[dict[str, Any], list[etree._Element]]:
@@ -112,7 +120,9 @@ def write_address(role: etree._Element, address: dict[str, Any] | None) -> None:
             add(element, name, nullFlavor="UNK")
 
 
-def _identifiers(role: etree._Element, patient: dict[str, Any], owner: str, *, cms: bool) -> None:
+def _identifiers(
+    role: etree._Element, patient: dict[str, Any], owner: str, source: str, *, cms: bool
+) -> None:
     written = 0
     for one in patient.get("identifier") or ():
         if isinstance(one, dict) and _is_text(one.get("system")) and _is_text(one.get("value")):
@@ -124,7 +134,8 @@ def _identifiers(role: etree._Element, patient: dict[str, Any], owner: str, *, c
             add(role, "id", root=root, extension=one["value"], assigningAuthorityName=name)
             written += not medicare
     if not cms and is_fhir_id(patient.get("id")):
-        add(role, "id", root=RESOURCE_ID, extension=f"Patient/{patient['id']}")
+        reference = f"Patient/{patient['id']}"
+        add(role, "id", root=RESOURCE_ID, extension=reference, assigningAuthorityName=source)
     elif not written:
         add(role, "id", root=derived_id(owner), extension=str(patient.get("id")))
 
@@ -206,8 +217,10 @@ def _read_person(person: etree._Element, patient: dict[str, Any]) -> None:
         patient["gender"] = by_code.get(gender.get("code", "")) or _SEX_FINDINGS.get(
             (sex or {}).get("code", ""), "unknown"
         )
-        if sex and sex["code"] in _SEX_FINDINGS:
-            patient.setdefault("extension", []).append({"url": f"{_CORE}sex", "valueCode": sex["code"]})
+        # QDM's sex, which measures ask of US Core's extension, stands nowhere else.
+        finding = next((code for code, name in _SEX_FINDINGS.items() if name == patient["gender"]), None)
+        if finding:
+            patient.setdefault("extension", []).append({"url": f"{_CORE}sex", "valueCode": finding})
     birth = read_time(child(person, "birthTime"))
     if birth:
         patient["birthDate"] = birth[:10]

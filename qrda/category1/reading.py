@@ -12,7 +12,7 @@ from measurewise.qrda.category1.cda import children, derived_id, find_all, has_t
 from measurewise.qrda.category1.data_types import from_ts
 from measurewise.qrda.category1.elements import read_elements
 from measurewise.qrda.category1.entries import read_entry
-from measurewise.qrda.category1.patient import read_record_target
+from measurewise.qrda.category1.patient import read_record_target, source_of
 from measurewise.qrda.category1.slots import RESOURCE_ID
 from measurewise.qrda.category3.reading import path_of, read_xml
 
@@ -53,6 +53,7 @@ class ImportedDocument:
     measures: tuple[str, ...]
     period: tuple[str | None, str | None]
     created: str
+    source: str | None
 
 
 def read_document(data: bytes, name: str = "") -> ImportedDocument:
@@ -103,6 +104,7 @@ def read_document(data: bytes, name: str = "") -> ImportedDocument:
         measures=tuple(_measures(sections)),
         period=_period(sections),
         created=_created(root),
+        source=source_of(root),
     )
 
 
