@@ -108,7 +108,15 @@ def read(source: Source, /, *, json: AsJson = False) -> int:
 
 
 @qpp.command
-def validate(source: Source, /, *, json: AsJson = False) -> int:
+def validate(
+    source: Source,
+    /,
+    *,
+    vendor: Annotated[
+        str | None, Parameter(help="The id that CMS gave the registry: QCDR measures of others are told.")
+    ] = None,
+    json: AsJson = False,
+) -> int:
     """Judge submissions by the rules of the submissions API and of their performance year.
 
     With --json an object a file and line: file, status (OK or ERR), codes, problems (code, severity, message,
@@ -123,7 +131,7 @@ def validate(source: Source, /, *, json: AsJson = False) -> int:
     with display("Validating", len(files), "files") as shown:
         for number, file in enumerate(files, start=1):
             try:
-                problems = problems_of(read_file(file))
+                problems = problems_of(read_file(file), vendor=vendor)
             except MeasurewiseError as error:
                 # One file that is no submission does not keep the others of a folder from being judged.
                 if len(files) == 1:

@@ -23,7 +23,8 @@ class ProgrammeMeasure:
 
     ``metric_type`` says which kind of value is reported. ``strata`` are the names of its rates in CMS's
     order; an eCQM counts the first ``ecqm_rates`` of them, or that many groups that are added up where rates
-    have no names. ``exclusion``, ``substitutes`` and ``preprod`` (active engagement) are ids of PI measures.
+    have no names. A QCDR measure is reported by ``vendors`` alone. ``exclusion``, ``substitutes`` and
+    ``preprod`` (active engagement) are ids of PI measures.
     """
 
     measure_id: str
@@ -38,6 +39,7 @@ class ProgrammeMeasure:
     is_registry_measure: bool
     submission_methods: tuple[str, ...]
     programmes: frozenset[str]
+    vendors: frozenset[str]
     strata: tuple[str, ...]
     ecqm_rates: int
     is_required: bool
@@ -136,6 +138,7 @@ def _measure(entry: dict[str, Any]) -> ProgrammeMeasure:
         is_registry_measure=entry.get("isRegistryMeasure", False),
         submission_methods=tuple(entry.get("submissionMethods", ())),
         programmes=frozenset(entry.get("allowedPrograms", ())),
+        vendors=frozenset(entry.get("allowedVendors", ())),
         strata=tuple(entry.get("strata", ())),
         ecqm_rates=entry.get("ecqmRates", 1 if entry.get("eMeasureId") else 0),
         is_required=entry.get("isRequired", False),

@@ -33,8 +33,13 @@ CATEGORY_NAMES: Final = {
 _DAY_LENGTH: Final = len("2025-01-31")
 
 
-def set_problems(submission: Submission, year: ProgrammeYear, unread: set[str]) -> list[Problem]:
-    """The problems of every measurement set; ``unread`` holds the pointers of what could not be read."""
+def set_problems(
+    submission: Submission, year: ProgrammeYear, unread: set[str], vendor: str | None = None
+) -> list[Problem]:
+    """The problems of every measurement set.
+
+    ``unread`` holds the pointers of what could not be read; ``vendor`` is the id of the sender, where known.
+    """
     found: list[Problem] = []
     seen: set[tuple[str, str, str]] = set()
     for number, one in enumerate(submission.measurement_sets or ()):
@@ -52,12 +57,17 @@ def set_problems(submission: Submission, year: ProgrammeYear, unread: set[str]) 
                     )
                 )
             seen.add(key)
-        found += _set(one, submission, year, pointer, unread)
+        found += _set(one, submission, year, pointer, unread, vendor)
     return found
 
 
 def _set(
-    one: MeasurementSet, submission: Submission, year: ProgrammeYear, pointer: str, unread: set[str]
+    one: MeasurementSet,
+    submission: Submission,
+    year: ProgrammeYear,
+    pointer: str,
+    unread: set[str],
+    vendor: str | None,
 ) -> Iterator[Problem]:
     for name, content, known, code in (
         ("category", one.category, CATEGORIES, "SV-category"),
@@ -75,7 +85,7 @@ def _set(
         if not any(place.startswith(f"{pointer}/measurements") for place in unread):
             yield problem("SV-empty-set", f"{pointer}/measurements")
         return
-    yield from _measurements(one, year, terms is not None, pointer, unread)
+    yield from _measurements(one, year, terms is not None, pointer, unread, vendor)
     if one.category == "pi":
         yield from promoting_problems(one, year, pointer)
 
@@ -174,6 +184,7 @@ def _measurements(
     known_programme: bool,
     pointer: str,
     unread: set[str],
+    vendor: str | None,
 ) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, measurement in enumerate(one.measurements or ()):
@@ -197,6 +208,8 @@ def _measurements(
                 "SV-measure-category", f"{place}/measureId", measure=name, category=category, found=found
             )
         yield from _allowed(measure, one, known_programme, f"{place}/measureId")
+        if vendor is not None and measure.vendors and vendor not in measure.vendors:
+            yield problem("SV-measure-vendor", f"{place}/measureId", measure=name, vendor=vendor)
         if fits and measure.is_handed_in:
             yield from _reported(measurement, measure, one, year, place, unread)
 

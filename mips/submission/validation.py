@@ -20,13 +20,16 @@ _TIN_HOLDERS: Final = ("individual", "group")
 _ENTITY_ID_HOLDERS: Final = ("virtualGroup", "subgroup", "apm")
 
 
-def validate_json(content: Any) -> list[Problem]:
+def validate_json(content: Any, *, vendor: str | None = None) -> list[Problem]:
     """The problems of a submission's JSON. Raises UnreadableQppError for anything but an object."""
-    return validate(read_qpp(content))
+    return validate(read_qpp(content), vendor=vendor)
 
 
-def validate(reading: QppReading) -> list[Problem]:
-    """The problems of a submission that was read, in the order of its parts."""
+def validate(reading: QppReading, *, vendor: str | None = None) -> list[Problem]:
+    """The problems of a submission that was read, in the order of its parts.
+
+    With ``vendor``, the id that CMS gave a registry, QCDR measures of others are told too.
+    """
     submission = reading.submission
     unread = {one.pointer for one in reading.wrong}
     found = [_wrong_type(one) for one in reading.wrong]
@@ -40,7 +43,7 @@ def validate(reading: QppReading) -> list[Problem]:
         if not any(pointer.startswith("/measurementSets") for pointer in unread):
             found.append(problem("SV-no-sets", "/measurementSets"))
     elif year is not None:
-        found += set_problems(submission, year, unread)
+        found += set_problems(submission, year, unread, vendor)
     return found
 
 

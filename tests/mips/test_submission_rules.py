@@ -215,6 +215,32 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
         [("SV-period-order", f"{SET}/performanceEnd")],
     ),
     (
+        "quality that ends the day before it starts",
+        submission(quality(performanceStart="2025-06-01", performanceEnd="2025-05-31")),
+        [("SV-period-order", f"{SET}/performanceEnd")],
+    ),
+    (
+        "a day of activities",
+        submission(activities(performanceEnd="2025-01-01")),
+        [("SV-period-short", f"{SET}/performanceEnd")],
+    ),
+    (
+        "a day by its week",
+        submission(quality(performanceEnd="2025-W05-5")),
+        [("SV-date", f"{SET}/performanceEnd")],
+    ),
+    (
+        "virtual group in an MVP",
+        submission(
+            quality(programName=MVP, measurements=[one_rate("130")]),
+            entityType="virtualGroup",
+            entityId="VG1",
+            taxpayerIdentificationNumber=None,
+            nationalProviderIdentifier=None,
+        ),
+        [("SV-programme-entity", f"{SET}/programName")],
+    ),
+    (
         "period of two years",
         submission(activities(performanceStart="2024-12-01")),
         [("SV-period-year", f"{SET}/performanceStart")],
@@ -267,7 +293,7 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ),
     (
         "an activity among quality",
-        submission(quality(measurements=[{"measureId": "IA_PM_2", "value": True}])),
+        submission(quality(measurements=[{"measureId": "IA_PM_2", "value": {"numerator": 1}}])),
         [("SV-measure-category", f"{FIRST}/measureId")],
     ),
     (
@@ -528,7 +554,28 @@ def test_what_a_year_asks_is_the_years_own() -> None:
 
 def test_every_code_that_can_be_told_is_told_by_some_case() -> None:
     told = {code for _, content, _ in CASES for code, _ in found(content)}
-    assert told == TEXTS.keys()
+    assert told | {"SV-measure-vendor"} == TEXTS.keys()
+
+
+def test_a_qcdr_measure_is_reported_by_its_vendors_alone() -> None:
+    owners = programme_year(2025).measures["ACR12"].vendors
+    content = submission(
+        registry(one_rate("ACR12", performanceRate=50), one_rate(eligiblePopulationExclusion=0))
+    )
+    assert owners
+    assert validate_json(content, vendor=next(iter(owners))) == []
+    (one,) = validate_json(content, vendor="0000000")
+    assert (one.code, one.pointer) == ("SV-measure-vendor", f"{FIRST}/measureId")
+
+
+def test_what_is_wrong_is_said_in_the_programmes_words() -> None:
+    (one,) = validate_json(submission(promoting(performanceStart="2025-07-06")))
+    assert "has 179 days; Promoting Interoperability needs 180 continuous days in 2025" in one.message
+
+
+def test_sets_without_category_are_not_taken_for_the_same() -> None:
+    one = without(activities(), "category")
+    assert {code for code, _ in found(submission(one, one))} == {"SV-missing"}
 
 
 def test_every_problem_has_a_sentence_a_remedy_and_a_place_that_exists() -> None:
