@@ -171,6 +171,9 @@ def test_a_refresh_token_is_its_clients_and_expires(site: LocalSite) -> None:
 def test_a_revoked_refresh_token_takes_the_access_token_along(site: LocalSite) -> None:
     async def go() -> None:
         tokens = await _tokens(site)
+        theirs = {"client_id": "second-app", "token": tokens["refresh_token"]}
+        assert (await site.send("POST", "/auth/revoke", data=theirs)).status_code == 200
+        assert (await site.me(tokens["access_token"])).status_code == 200  # not theirs to take back
         form = {"client_id": "app", "token": tokens["refresh_token"]}
         assert (await site.send("POST", "/auth/revoke", data=form)).status_code == 200
         refused(await site.refresh(tokens["refresh_token"]))
