@@ -51,7 +51,7 @@ def cast(c: Context, node: tree.As | tree.Cast) -> Typed:
     operand = c.expression(node.operand)
     kind = resolve_type(c, node.type)
     if not _may_be(c, operand.type, kind):
-        hint = c.conversion_hint(operand.type, kind)
+        hint = _qualified_hint(operand.type, kind) or c.conversion_hint(operand.type, kind)
         raise c.fail(node, f"{c.show(operand.type)} cannot be {c.show(kind)}.", hint)
     if isinstance(operand.node, elm.Interval) and operand.type == IntervalType(ANY):
         # Interval[null, null] has no point type of its own: its bounds become nulls of the one that is named.
@@ -64,6 +64,13 @@ def cast(c: Context, node: tree.As | tree.Cast) -> Typed:
         operand=source, as_type_specifier=c.types.specifier(kind), strict=isinstance(node, tree.Cast)
     )
     return Typed(value, kind)
+
+
+def _qualified_hint(have: DataType, want: DataType) -> str:
+    # A plain name is looked for in the models in use before System.
+    if isinstance(have, NamedType) and isinstance(want, NamedType) and have.name == want.name:
+        return f"Write '{have.model}.{have.name}' for the type of {have.model}."
+    return ""
 
 
 def _may_be(c: Context, have: DataType, want: DataType) -> bool:

@@ -31,7 +31,10 @@ def resolve_type(c: Context, specifier: tree.TypeSpecifier) -> DataType:
 
 
 def resolve_named(c: Context, specifier: tree.NamedType) -> NamedType:
-    """A named type: of the model before the dot, else of the models in use, else of System."""
+    """A named type: of the model before the dot, else of the models in use, else of System.
+
+    The models come before System, as in FHIRHelpers, where ``Quantity`` and ``Ratio`` are those of FHIR.
+    """
     parts = [part.name for part in specifier.parts]
     if len(parts) > 1 and (parts[0] in c.usings or parts[0] == "System"):
         model = c.models["System"] if parts[0] == "System" else c.usings[parts[0]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from libraries import Texts
 from rendering import elm_of, render, translated
 
-from measurewise.engine.translator import SignatureLevel
+from measurewise.engine.translator import SignatureLevel, Translator
 
 COMMON = Texts(
     {
@@ -152,3 +153,22 @@ def test_terminology_keeps_names_identifiers_and_versions():
     )
     assert render(library.codes[0]) == "CodeDef(C, id: c, display: see, code_system: CodeSystemRef(S))"
     assert render(library.concepts[0]) == "ConceptDef(K, display: kay, code: CodeRef(C))"
+
+
+@pytest.mark.parametrize("name", ["Quantity", "Ratio"])
+def test_a_plain_type_name_is_that_of_the_model_before_that_of_system(name: str):
+    using = "library T using FHIR version '4.0.1'"
+    translation = Translator().translate(
+        f"{using} define function F(x {name}): x define function G(x System.{name}): x"
+    )
+    assert not translation.errors
+    operands = [translation.symbols.functions[f][0].operands[0] for f in ("F", "G")]
+    assert [str(kind) for kind in operands] == [f"FHIR.{name}", f"System.{name}"]
+
+
+def test_a_cast_to_the_type_of_the_wrong_model_says_how_to_write_the_right_one():
+    text = "library T using FHIR version '4.0.1' define X: (4 'mg' + 3 'g') as Quantity"
+    (error,) = Translator().translate(text).errors
+    assert error.mend == "Write 'System.Quantity' for the type of System."
+    assert not Translator().translate(text.replace("as Quantity", "as System.Quantity")).errors
+    assert not Translator().translate(text.replace("using FHIR version '4.0.1' ", "")).errors
