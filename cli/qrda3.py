@@ -1,19 +1,24 @@
-"""``measurewise qrda3``: QRDA Category III files judged and converted to QPP JSON."""
+"""``measurewise qrda3``: QRDA Category III files validated, judged, converted to QPP JSON, and read."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from measurewise.cli.options import AsJson
 from measurewise.cli.output import print_json
-from measurewise.cli.progress import display
-from measurewise.engine.errors import MeasurewiseError
-
-if TYPE_CHECKING:
-    from measurewise.qrda.category3.conversion import Conversion
+from measurewise.cli.qrda_files import (
+    CsvFile,
+    FileJobs,
+    Roster,
+    SchemaFolder,
+    SchematronFolder,
+    SourcePath,
+    TimeLimit,
+    answer_each,
+)
 
 qrda3 = App(name="qrda3", help="QRDA III files of any origin: judged as CMS does, and converted to QPP JSON.")
 qrda3.command("measurewise.cli.qrda3_write:write", help="Write a QRDA III report from MeasureReports.")
@@ -21,70 +26,100 @@ qrda3.command("measurewise.cli.qrda3_write:write", help="Write a QRDA III report
 
 @qrda3.command
 def convert(
-    source: Annotated[Path, Parameter(help="A QRDA III file, or a folder whose .xml files are taken.")],
+    source: SourcePath,
     /,
     *,
     json: AsJson = False,
+    csv: CsvFile = None,
+    roster: Roster = None,
+    jobs: FileJobs = None,
+    time_limit: TimeLimit = 60.0,
 ) -> int:
     """Convert QRDA III files to QPP submissions, each error with CMS's code, its place and how to mend it.
 
     With --json an object a file and line: file, status (OK or ERR), codes, errors, qpp, and what CMS's own
     tool answers (cmsStatus, cmsCodes). The exit status is 1 when a file has an error.
     """
-    from measurewise.qrda.category3.conversion import convert_file
+    from measurewise.qrda.category3.roster import read_roster
+    from measurewise.qrda.validation.judging import Converting
 
-    files = _files(source)
-    failed = 0
-    with display("Converting", len(files), "files") as shown:
-        for number, file in enumerate(files, start=1):
-            result = convert_file(file)
-            failed += result.status != "OK"
-            if json:
-                print_json(_as_object(file, result))
-            else:
-                _tell(file, result)
-            shown.advance(number, number)
-    return 1 if failed else 0
-
-
-def _files(source: Path) -> list[Path]:
-    if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
-        if not found:
-            raise MeasurewiseError(
-                "the folder has no .xml file.", where=str(source), mend="Name the folder with the reports."
-            )
-        return found
-    if not source.is_file():
-        raise MeasurewiseError("there is no such file or folder.", where=str(source), mend="Check the name.")
-    return [source]
+    return answer_each(
+        source,
+        Converting(None if roster is None else read_roster(roster)),
+        doing="Converting",
+        errors="errors",
+        json=json,
+        csv_file=csv,
+        jobs=jobs,
+        time_limit=time_limit,
+    )
 
 
-def _as_object(file: Path, result: Conversion) -> dict[str, Any]:
-    return {
-        "file": str(file),
-        "status": result.status,
-        "codes": result.codes,
-        "errors": [
-            {
-                "code": one.finding.code,
-                "message": one.finding.message,
-                "mend": one.finding.mend,
-                "severity": "warning" if one.finding.warning else "error",
-                "path": one.path,
-                "line": one.line,
-                "column": one.column,
-            }
-            for one in result.errors
-        ],
-        "qpp": result.qpp,
-        "cmsStatus": result.cms_status,
-        "cmsCodes": result.cms_codes,
-    }
+@qrda3.command
+def validate(
+    source: SourcePath,
+    /,
+    *,
+    year: Annotated[
+        int | None, Parameter(help="Year whose CMS schematron is asked. Default: that of each document.")
+    ] = None,
+    warnings: Annotated[
+        bool, Parameter(negative="", help="Tell also what should be, beside what shall be.")
+    ] = False,
+    schematron_folder: SchematronFolder = None,
+    schema_folder: SchemaFolder = None,
+    json: AsJson = False,
+    csv: CsvFile = None,
+    roster: Roster = None,
+    jobs: FileJobs = None,
+    time_limit: TimeLimit = 60.0,
+) -> int:
+    """Hold QRDA III files to the CDA schema, the schematrons and CMS's conversion rules, in one answer.
+
+    With --json an object a file and line: file, status (OK or ERR), codes, findings, notChecked, and what
+    CMS's conversion tool answers (cmsStatus, cmsCodes). The exit status is 1 when a file has an error.
+    """
+    from measurewise.qrda.category3.roster import read_roster
+    from measurewise.qrda.validation.judging import Validating
+
+    return answer_each(
+        source,
+        Validating(
+            category="qrda3",
+            year=year,
+            schematron_folder=schematron_folder,
+            schema_folder=schema_folder,
+            warnings=warnings,
+            roster=None if roster is None else read_roster(roster),
+        ),
+        doing="Validating",
+        errors="findings",
+        json=json,
+        csv_file=csv,
+        jobs=jobs,
+        time_limit=time_limit,
+    )
 
 
-def _tell(file: Path, result: Conversion) -> None:
-    print(f"{result.status:4} {file}")
-    for one in result.errors:
-        place = f"line {one.line}, column {one.column}: " if one.line else ""
-        print(f"     {one.finding.code}: {place}{one.finding.message} {one.finding.mend}")
+@qrda3.command
+def read(
+    file: Annotated[Path, Parameter(help="A QRDA III file.")],
+    /,
+    *,
+    json: AsJson = False,
+) -> int:
+    """Show what a QRDA III file reports: who, which period, and every measure's counts.
+
+    Files with errors are read too: what is there is shown as it stands. The exit status is 2 when the file is
+    no QRDA III report.
+    """
+    from measurewise.cli.qrda3_read import tell
+    from measurewise.qrda.category3.report import read_report, to_json
+    from measurewise.qrda.validation.sources import Source
+
+    report = read_report(Source(file, None, 0).read(), where=str(file))
+    if json:
+        print_json(to_json(report))
+    else:
+        tell(report)
+    return 0

@@ -6,7 +6,8 @@ A file that cannot be read is an answer like any other (CMS's code 2), so what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from typing import Final
 from xml.parsers import expat
 
@@ -16,7 +17,14 @@ from measurewise.engine.errors import MeasurewiseError
 
 SIZE_LIMIT: Final = 64 * 1024 * 1024
 DEPTH_LIMIT: Final = 100
+# Of "<" and "=", which bound the elements and attributes that a parser must keep: some 0.2 KiB each.
+MARKUP_LIMIT: Final = 2_000_000
 _ARCHIVES: Final = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf")
+_ENCODING: Final = re.compile(rb"""[^<]{0,4}<\?xml[^>]{0,60}?encoding\s*=\s*["'](?P<name>[^"']{1,40})["']""")
+_READ_ENCODINGS: Final = re.compile(
+    r"utf-?8|utf-?16(?:[bl]e)?|us-ascii|ascii|iso-?8859-\d{1,2}|latin-?1|windows-125\d|cp125\d", re.IGNORECASE
+)
+_TOO_DEEP: Final = etree.XPath(f"boolean({'/*' * (DEPTH_LIMIT + 1)})")
 _MEND: Final = "Export the report again as one XML file in UTF-8."
 
 
@@ -26,11 +34,16 @@ class UnreadableXmlError(MeasurewiseError):
     code = "structure"
 
 
+class _AllFoundError(Exception):
+    """Ends the reading of places."""
+
+
 def read_xml(data: bytes, *, size_limit: int = SIZE_LIMIT) -> etree._Element:
     """The root element of an XML document; raises :class:`UnreadableXmlError`.
 
-    Refused: archives, more than ``size_limit`` bytes, more than 100 levels, a document type declaration (and
-    with it every entity that is not XML's own), bytes that do not fit the declared encoding.
+    Refused: archives, more than ``size_limit`` bytes or 2,000,000 elements and attributes, more than 100
+    levels, a document type declaration (and with it every entity that is not XML's own), an encoding other
+    than UTF-8, UTF-16, ASCII, ISO 8859 and Windows code pages, bytes that do not fit the encoding.
     """
     if len(data) > size_limit:
         raise UnreadableXmlError(
@@ -38,6 +51,12 @@ def read_xml(data: bytes, *, size_limit: int = SIZE_LIMIT) -> etree._Element:
         )
     if data.startswith(_ARCHIVES):
         raise UnreadableXmlError("the file is a compressed archive, not XML.", mend="Unpack it first.")
+    if data.count(b"<") + data.count(b"=") > MARKUP_LIMIT:
+        raise UnreadableXmlError(
+            f"the file has more than {MARKUP_LIMIT:,} elements and attributes.",
+            mend="Split the report, or export it again without what is repeated.",
+        )
+    _check_encoding(data)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
     )
@@ -53,40 +72,50 @@ def read_xml(data: bytes, *, size_limit: int = SIZE_LIMIT) -> etree._Element:
     return root
 
 
-def positions(data: bytes) -> list[tuple[int, int]]:
-    """Line and column (both from 1) of each element's start tag, in document order.
+def places(elements: Iterable[etree._Element], data: bytes) -> dict[etree._Element, tuple[int, int]]:
+    """Line and column (from 1) of the start tags of elements of one document that was read from ``data``.
 
-    An encoding that the reader of positions does not know gives an empty list.
+    Where the column cannot be told (an encoding that the reader of places does not know) it is 0.
     """
-    found: list[tuple[int, int]] = []
+    wanted = set(elements)
+    found: dict[etree._Element, tuple[int, int]] = {}
+    if not wanted:
+        return found
+    root = next(iter(wanted)).getroottree().getroot()
+    numbers: dict[int, etree._Element] = {}
+    for number, element in enumerate(root.iter("{*}*")):
+        if element in wanted:
+            numbers[number] = element
+            if len(numbers) == len(wanted):
+                break
+    told = _start_tags(data, numbers.keys())
+    for number, element in numbers.items():
+        line = element.sourceline
+        found[element] = told.get(number, (line if isinstance(line, int) else 0, 0))
+    return found
+
+
+def _start_tags(data: bytes, wanted: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Line and column of the start tags with these numbers, counted in document order from 0."""
+    found: dict[int, tuple[int, int]] = {}
     parser = expat.ParserCreate()
+    number = 0
 
     def started(_name: str, _attributes: object) -> None:
-        found.append((parser.CurrentLineNumber, parser.CurrentColumnNumber + 1))
+        nonlocal number
+        if number in wanted:
+            found[number] = (parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
+            if len(found) == len(wanted):
+                raise _AllFoundError
+        number += 1
 
     parser.StartElementHandler = started
     try:
         parser.Parse(data, True)
+    except _AllFoundError:
+        return found
     except (expat.ExpatError, LookupError, ValueError):
-        return []
-    return found
-
-
-def places(elements: Iterable[etree._Element], data: bytes) -> dict[etree._Element, tuple[int, int]]:
-    """Line and column (from 1) of the start tags of elements of one document that was read from ``data``.
-
-    Where the column cannot be told it is 0.
-    """
-    wanted = set(elements)
-    found: dict[etree._Element, tuple[int, int]] = {}
-    for element in wanted:
-        line = element.sourceline
-        found[element] = (line if isinstance(line, int) else 0, 0)
-    if wanted:
-        root = next(iter(wanted)).getroottree().getroot()
-        for element, place in zip(root.iter("{*}*"), positions(data), strict=False):
-            if element in wanted:
-                found[element] = place
+        return {}
     return found
 
 
@@ -107,11 +136,15 @@ def path_of(element: etree._Element) -> str:
     return "/" + "/".join(reversed(steps))
 
 
+def _check_encoding(data: bytes) -> None:
+    declared = _ENCODING.match(data.replace(b"\0", b"") if b"\0" in data[:4] else data)
+    if declared is None:
+        return
+    name = declared["name"].decode("ascii", "replace")
+    if not _READ_ENCODINGS.fullmatch(name):
+        raise UnreadableXmlError(f"the file is in the encoding {name}, which is not read.", mend=_MEND)
+
+
 def _check_depth(root: etree._Element) -> None:
-    depth = 0
-    for event, _ in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        if depth > DEPTH_LIMIT:
-            raise UnreadableXmlError(
-                f"the file nests elements more than {DEPTH_LIMIT} levels deep.", mend=_MEND
-            )
+    if _TOO_DEEP(root.getroottree()):
+        raise UnreadableXmlError(f"the file nests elements more than {DEPTH_LIMIT} levels deep.", mend=_MEND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,16 +39,11 @@ class Schematron:
     _transform: etree.XSLT
     _assertions: dict[tuple[int, int, int], Assertion]
 
-    def broken(self, root: etree._Element) -> list[Broken]:
+    def broken(self, root: etree._Element) -> Iterator[Broken]:
         """The failed assertions, pattern after pattern, each in the order of the document."""
-        failed = self._transform(root.getroottree()).getroot()
-        return [
-            Broken(
-                self._assertions[int(one.get("p", "")), int(one.get("r", "")), int(one.get("a", ""))],
-                _element(root, one.get("at", "")),
-            )
-            for one in failed
-        ]
+        for one in self._transform(root.getroottree()).getroot():
+            key = (int(one.get("p", "")), int(one.get("r", "")), int(one.get("a", "")))
+            yield Broken(self._assertions[key], _element(root, one.get("at", "")))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -12,7 +13,7 @@ from lxml import etree
 from measurewise.qrda.category3.conversion import year_of
 from measurewise.qrda.category3.document import read_document
 from measurewise.qrda.category3.reading import UnreadableXmlError, path_of, places, read_xml
-from measurewise.qrda.validation import schema, schematron
+from measurewise.qrda.validation import schematron
 from measurewise.qrda.validation.finding import ValidationFinding
 from measurewise.qrda.validation.mending import mend_of_assertion, mend_of_schema
 from measurewise.qrda.validation.rule_files import (
@@ -22,11 +23,11 @@ from measurewise.qrda.validation.rule_files import (
     schema_file,
     schematron_files,
 )
+from measurewise.qrda.validation.schema import compiled, violations
 
 _CDA: Final = "urn:hl7-org:v3"
 _CMS_QRDA_1: Final = "2.16.840.1.113883.10.20.24.1.3"
-_INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
-_LOCATIONS: Final = (f"{{{_INSTANCE}}}schemaLocation", f"{{{_INSTANCE}}}noNamespaceSchemaLocation")
+_TOLD: Final = 10_000
 _Judged: TypeAlias = tuple[ValidationFinding, etree._Element]
 
 
@@ -49,17 +50,32 @@ def validate(
     try:
         root = read_xml(data)
     except UnreadableXmlError as error:
-        return [ValidationFinding("structure", None, error.what, error.mend, source="XML")]
-    _forget_locations(root)
-    judged = [
-        *_of_schema(root, schema_file(xsd_folder)),
-        *(
-            one
-            for file in rules_for(root, kind, year, schematron_files(schematron_folder))
-            for one in _of_schematron(root, file, warnings=warnings)
-        ),
-    ]
-    return _placed(judged, root, data)
+        return [unreadable(error)]
+    files = rules_for(root, kind, year, schematron_files(schematron_folder))
+    return judged(root, data, schema_file(xsd_folder), files, warnings=warnings)
+
+
+def unreadable(error: UnreadableXmlError) -> ValidationFinding:
+    """The finding for what cannot be read."""
+    return ValidationFinding("structure", None, error.what, error.mend, source="XML")
+
+
+def judged(
+    root: etree._Element,
+    data: bytes,
+    schema: Path | None,
+    schematrons: Sequence[SchematronFile],
+    *,
+    warnings: bool = False,
+) -> list[ValidationFinding]:
+    """The findings of the schema, if any, and of the schematrons, for a document read from ``data``.
+
+    Of each at most 10,000 are told.
+    """
+    found = [] if schema is None else list(islice(_of_schema(root, schema), _TOLD))
+    for file in schematrons:
+        found += islice(_of_schematron(root, file, warnings=warnings), _TOLD)
+    return _placed(found, root, data)
 
 
 def validate_category1(
@@ -123,16 +139,8 @@ def _has_template(root: etree._Element, wanted: str) -> bool:
     return any(one.get("root") == wanted for one in root.iterchildren(f"{{{_CDA}}}templateId"))
 
 
-def _forget_locations(root: etree._Element) -> None:
-    """Take out what would have the schema processor look for further schemas where the document says."""
-    for element in root.iter("{*}*"):
-        for name in _LOCATIONS:
-            if name in element.attrib:
-                del element.attrib[name]
-
-
 def _of_schema(root: etree._Element, file: Path) -> Iterator[_Judged]:
-    for one in schema.violations(schema.compiled(file), root):
+    for one in violations(compiled(file), root):
         found = ValidationFinding("schema", one.rule, one.text, mend_of_schema(one), source="CDA schema")
         yield found, root if one.at is None else one.at
 

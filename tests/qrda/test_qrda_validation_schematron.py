@@ -65,7 +65,7 @@ def _told_by_iso(path: Path, root: etree._Element) -> Counter[tuple[str | None, 
 
 
 def _told(path: Path, root: etree._Element) -> Counter[tuple[str | None, str]]:
-    broken = schematron.compiled(path, warnings=True).broken(root)
+    broken = list(schematron.compiled(path, warnings=True).broken(root))
     return Counter((one.assertion.id, path_of(one.at)) for one in broken)
 
 
@@ -155,7 +155,7 @@ def test_rules_take_the_first_context_that_fits_and_patterns_keep_their_own_vari
     path = tmp_path / "small.sch"
     path.write_text(SMALL)
     root = read_xml(DOCUMENT.encode())
-    broken = schematron.compiled(path, warnings=True).broken(root)
+    broken = list(schematron.compiled(path, warnings=True).broken(root))
     names = [(one.assertion.id, etree.QName(one.at).localname, one.assertion.warning) for one in broken]
     assert names == [
         ("first", "b", False),
@@ -184,4 +184,4 @@ def test_a_schematron_reads_no_file_but_those_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "reaching.sch"
     path.write_text(SMALL.replace("$m = 1", "document('http://192.0.2.1/x.xml')"))
     with pytest.raises(etree.XSLTApplyError):
-        schematron.compiled(path, warnings=False).broken(read_xml(DOCUMENT.encode()))
+        list(schematron.compiled(path, warnings=False).broken(read_xml(DOCUMENT.encode())))
