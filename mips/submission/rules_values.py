@@ -11,7 +11,7 @@ from typing import Final
 
 from measurewise.mips.programme_year import REGISTRY, ProgrammeMeasure, ProgrammeYear
 from measurewise.mips.submission.problem import Problem, field_path, problem
-from measurewise.mips.submission.rates import reported_cases, reporting_rate
+from measurewise.mips.submission.rates import rates, reported_cases
 from measurewise.qrda.qpp_model import (
     MeasurementSet,
     MultiPerformanceRate,
@@ -67,7 +67,8 @@ class _Reported:
         self.measure = measure
         self.id = measure.measure_id
         self.year = year
-        self.by_registry = one.submission_method == REGISTRY
+        self.method = one.submission_method or ""
+        self.by_registry = self.method == REGISTRY
         self.unread = unread
 
 
@@ -158,11 +159,16 @@ def _counts(value: _Counted, reported: _Reported, at: str) -> Iterator[Problem]:
         yield problem("SV-cqm-exclusion", place, measure=reported.id, found=excluded)
 
 
-def _completeness(value: _Counted, reported: _Reported, at: str) -> Iterator[Problem]:
-    counted = (value.performance_met, value.performance_not_met)
-    rate = reporting_rate(value)
+def _completeness(
+    value: PerformanceRate | MultiPerformanceRate, reported: _Reported, at: str
+) -> Iterator[Problem]:
+    parts = (value.strata or ()) if isinstance(value, MultiPerformanceRate) else (value,)
+    counts = [count for part in parts for count in (part.performance_met, part.performance_not_met)]
+    if any(count is None or count < 0 for count in counts):
+        return
+    rate = rates(value, reported.measure, reported.method).reporting_rate
     least = reported.year.terms.data_completeness
-    if rate is not None and rate < least and all(part is not None and part >= 0 for part in counted):
+    if rate is not None and rate < least:
         year = reported.year.year
         yield problem("SV-completeness", at, measure=reported.id, found=rate, least=least, year=year)
 
@@ -194,8 +200,6 @@ def _strata(value: MultiPerformanceRate, reported: _Reported, at: str) -> Iterat
                 "SV-stratum-unknown", f"{place}/stratum", measure=reported.id, found=name, known=known
             )
         seen.add(name)
-        if not known or name == _completeness_stratum(reported.measure):
-            yield from _completeness(stratum, reported, place)
     if value.strata is None or not known:
         return
     least = reported.year.terms.registry_strata.get(reported.id) if reported.by_registry else None
@@ -217,14 +221,9 @@ def _strata(value: MultiPerformanceRate, reported: _Reported, at: str) -> Iterat
             )
 
 
-def _completeness_stratum(measure: ProgrammeMeasure) -> str | None:
-    """The one stratum whose completeness counts, where the measure's algorithm names one."""
-    return {"split": "reporting", "overallStratumOnly": "overall"}.get(measure.overall_algorithm or "")
-
-
 _RULES: Final[dict[type[object], tuple[Callable[..., Iterator[Problem]], ...]]] = {
     Proportion: (_complete, _proportion),
     NonProportion: (_complete,),
     PerformanceRate: (_complete, _counts, _rate, _completeness),
-    MultiPerformanceRate: (_complete, _rate, _strata),
+    MultiPerformanceRate: (_complete, _rate, _strata, _completeness),
 }

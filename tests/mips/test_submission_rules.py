@@ -346,6 +346,34 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ),
     ("incomplete data", rate(eligiblePopulation=134), [("SV-completeness", f"{FIRST}/value")]),
     (
+        "incomplete data of several rates",
+        submission(
+            quality(
+                measurements=[strata("percentiles", "nutrition", "physicalActivity", eligiblePopulation=134)]
+            )
+        ),
+        [("SV-completeness", f"{FIRST}/value")],
+    ),
+    (
+        "no eligible population",
+        rate(eligiblePopulation=None),
+        [("SV-missing", f"{FIRST}/value/eligiblePopulation")],
+    ),
+    (
+        "an eligible population below 0",
+        rate(eligiblePopulation=-1),
+        [("SV-negative", f"{FIRST}/value/eligiblePopulation")],
+    ),
+    (
+        "strata that are null",
+        submission(
+            quality(
+                measurements=[{"measureId": "239", "value": {"isEndToEndReported": True, "strata": None}}]
+            )
+        ),
+        [("SV-missing", f"{FIRST}/value/strata")],
+    ),
+    (
         "exclusions of a CQM",
         submission(registry(one_rate())),
         [("SV-cqm-exclusion", f"{FIRST}/value/eligiblePopulationExclusion")],
@@ -517,6 +545,17 @@ def test_two_methods_and_two_programmes_are_sets_of_their_own() -> None:
     app = quality(programName="appPlus", measurements=[one_rate()])
     cqm = registry(one_rate(eligiblePopulationExclusion=0, eligiblePopulation=90))
     assert found(submission(quality(), app, cqm)) == []
+
+
+def test_the_stratum_that_an_algorithm_names_says_how_complete_a_measure_is() -> None:
+    names = ("overall", "appropriateDiagnosis", "totalRate")
+    measured = strata(*names, measure="238")
+    incomplete = {"eligiblePopulation": 500}
+    measured["value"]["strata"][1] |= incomplete
+    assert found(submission(quality(measurements=[measured]))) == []
+    measured["value"]["strata"][0] |= incomplete
+    expected = [("SV-completeness", f"{FIRST}/value")]
+    assert found(submission(quality(measurements=[measured]))) == expected
 
 
 def test_a_registrys_counts_stand_without_exclusions_and_with_two_strata_of_238() -> None:
