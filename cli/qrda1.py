@@ -153,10 +153,9 @@ def read(
                 if packed.error is not None:
                     raise packed.error
                 imported.append(read_document(packed.data, packed.name))
-            except MeasurewiseError as error:
-                errors.append(
-                    error if error.where else type(error)(error.what, where=packed.name, mend=error.mend)
-                )
+            except MeasurewiseError as fault:
+                named = fault if fault.where else type(fault)(fault.what, where=packed.name, mend=fault.mend)
+                errors.append(named)
             shown.advance(number, number)
     merged = merge(imported, match)
     with WholeFile(output) if output is not None else nullcontext() as file:

@@ -69,6 +69,8 @@ _COMPONENTS: Final = Each(
     f"entryRelationship[typeCode=REFR]/observation[classCode=OBS,moodCode=EVN,{template(149, '2017-08-01')}]",
     (Concept("code", "code", required=True), Value()),
     id_of="component",
+    # CMS's sample for 2026 has the template with C-CDA's root.
+    also=(f"entryRelationship[typeCode=REFR]/observation[{c_cda(149)}]",),
 )
 _ASSERTION: Final = ("code", (("code", "ASSERTION"), ("codeSystem", "2.16.840.1.113883.5.4")))
 

@@ -12,7 +12,12 @@ from measurewise.qrda.category1.cda import CDA, SDTC, XSI, add, derived_id, inse
 from measurewise.qrda.category1.data_types import to_ts
 from measurewise.qrda.category1.elements import Carried, missing, write_elements
 from measurewise.qrda.category1.entries import Written, write_entry
-from measurewise.qrda.category1.patient import read_record_target, write_address, write_record_target
+from measurewise.qrda.category1.patient import (
+    read_record_target,
+    write_address,
+    write_expired,
+    write_record_target,
+)
 from measurewise.qrda.category1.slots import RESOURCE_ID, Writing
 
 _LOINC: Final = "2.16.840.1.113883.6.1"
@@ -119,6 +124,9 @@ def write_document(resources: Sequence[dict[str, Any]], settings: Settings) -> W
             reports.append(
                 EntryReport(reference, written.datatype, carried.as_elements, carried.lost, written.filled)
             )
+    expired = write_expired(patient, owner)
+    if expired is not None:
+        section.append(expired)
     _narrative(section, rows)
     etree.cleanup_namespaces(document, keep_ns_prefixes=["sdtc", "xsi"])
     return WrittenDocument(

@@ -15,6 +15,7 @@ from measurewise.qrda.category1.paths import get
 from measurewise.qrda.category1.slots import (
     Author,
     Concept,
+    Frequency,
     Integer,
     Moment,
     Negation,
@@ -78,6 +79,7 @@ def _requested(inner: str, *rest: Any) -> tuple[Any, ...]:
             _negated(doNotPerform=True, meta=profile("qicore-medicationnotrequested")),
         ),
         When(None, _BOUNDS, place=f"{at}effectiveTime", interval=True, kind="IVL_TS"),
+        Frequency("dosageInstruction[0].timing.repeat", f"{at}effectiveTime"),
         Integer("dispenseRequest.numberOfRepeatsAllowed", f"{at}repeatNumber"),
         Concept("dosageInstruction[0].route", f"{at}routeCode"),
         Quantity(_DOSE, f"{at}doseQuantity", required=True),
@@ -196,6 +198,7 @@ DATATYPES: Final = (
         status="active",
         slots=(
             When("effectiveDateTime", "effectivePeriod", kind="IVL_TS"),
+            Frequency("dosage[0].timing.repeat", "effectiveTime"),
             Concept("dosage[0].route", "routeCode"),
             Quantity("dosage[0].doseAndRate[0].doseQuantity", "doseQuantity", required=True),
             Product(f"consumable/{_MATERIAL}"),

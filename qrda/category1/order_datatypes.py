@@ -39,6 +39,11 @@ def _service(
         slots=(
             Negation(lambda one: one.get("doNotPerform") is True, _SERVICE_NOT),
             Concept("code", f"{at}code", required=True),
+            *(
+                (Concept("bodySite[0]", "targetSiteCode"),)
+                if act.startswith(("procedure", "observation"))
+                else ()
+            ),
             Author("authoredOn", within=inner, required=True),
             Reason("reasonCode[0]", negated=False),
             Reason(_REASON_NOT, negated=True),

@@ -7,9 +7,27 @@ from typing import Any, Final
 
 from lxml import etree
 
-from measurewise.qrda.category1.cda import SDTC, add, child, children, derived_id, find_all
+from measurewise.qrda.category1.cda import (
+    SDTC,
+    TYPE,
+    add,
+    child,
+    children,
+    derived_id,
+    find,
+    find_all,
+    make,
+    qualified,
+)
 from measurewise.qrda.category1.code_systems import identifier_root, identifier_system
-from measurewise.qrda.category1.data_types import is_xml_text, read_coding, read_time, to_ts
+from measurewise.qrda.category1.data_types import (
+    is_xml_text,
+    read_coding,
+    read_concept,
+    read_time,
+    to_ts,
+    write_concept,
+)
 from measurewise.qrda.category1.fhir_ids import is_fhir_id
 from measurewise.qrda.category1.slots import RESOURCE_ID
 
@@ -19,6 +37,11 @@ _RACE_SYSTEM: Final = "urn:oid:2.16.840.1.113883.6.238"
 _RACE_OID: Final = "2.16.840.1.113883.6.238"
 _GENDER_OID: Final = "2.16.840.1.113883.5.1"
 _SNOMED: Final = "2.16.840.1.113883.6.96"
+_EXPIRED_ROOT: Final = "2.16.840.1.113883.10.20.24.3.54"
+_EXPIRED: Final = (
+    "observation[classCode=OBS,moodCode=EVN,template=2.16.840.1.113883.10.20.22.4.79:2015-08-01,"
+    f"template={_EXPIRED_ROOT}:2016-02-01]"
+)
 _GENDERS: Final = {"male": "M", "female": "F", "other": "UN"}
 _SEX_FINDINGS: Final = {"248153007": "male", "248152002": "female"}
 # OMB's categories; every other code of CDC's table is a detail of one.
@@ -47,6 +70,9 @@ def write_record_target(
         etree.SubElement(person, f"{{{SDTC}}}deceasedInd", value="true")
     if deceased:
         etree.SubElement(person, f"{{{SDTC}}}deceasedTime", value=deceased)
+    marital = patient.get("maritalStatus")
+    if isinstance(marital, dict):
+        write_concept(add(person, "maritalStatusCode"), marital, {})
     _races(person, patient, "race", "raceCode")
     _races(person, patient, "ethnicity", "ethnicGroupCode")
 
@@ -88,6 +114,7 @@ def read_record_target(document: etree._Element) -> tuple[dict[str, Any], list[e
         "ethnicGroupCode",
         "deceasedInd",
         "deceasedTime",
+        "maritalStatusCode",
     }
     left = [
         one
@@ -96,6 +123,38 @@ def read_record_target(document: etree._Element) -> tuple[dict[str, Any], list[e
     ]
     left += children(role, "providerOrganization")
     return patient, left
+
+
+def write_expired(patient: dict[str, Any], owner: str) -> etree._Element | None:
+    """Patient Characteristic, Expired, for a patient of whom the time of death is known."""
+    died = to_ts(patient.get("deceasedDateTime"))
+    if not died:
+        return None
+    entry = etree.Element(qualified("entry"), typeCode="DRIV")
+    observation = make(entry, _EXPIRED)
+    add(observation, "id", root=derived_id(owner, "expired"))
+    add(observation, "code", code="ASSERTION", codeSystem="2.16.840.1.113883.5.4")
+    add(observation, "statusCode", code="completed")
+    add(add(observation, "effectiveTime"), "low", value=died)
+    add(
+        observation,
+        "value",
+        None,
+        **{TYPE: "CD", "code": "419099009", "codeSystem": _SNOMED, "displayName": "Dead"},
+    )
+    return entry
+
+
+def read_expired(entry: etree._Element, patient: dict[str, Any]) -> bool:
+    """Take the time of death from such an entry, where the header has none; False for any other entry."""
+    observation = find(entry, f"observation[template={_EXPIRED_ROOT}]")
+    if observation is None:
+        return False
+    died = read_time(find(observation, "effectiveTime/low")) or read_time(child(observation, "effectiveTime"))
+    if died and "deceasedDateTime" not in patient:
+        patient.pop("deceasedBoolean", None)
+        patient["deceasedDateTime"] = died
+    return True
 
 
 def write_address(role: etree._Element, address: dict[str, Any] | None) -> None:
@@ -230,6 +289,9 @@ def _read_person(person: etree._Element, patient: dict[str, Any]) -> None:
         patient["deceasedDateTime"] = died
     elif indicated is not None and indicated.get("value") == "true":
         patient["deceasedBoolean"] = True
+    marital = child(person, "maritalStatusCode")
+    if marital is not None and (status := read_concept(marital)):
+        patient["maritalStatus"] = status
     for name, tag, categories in (
         ("race", "raceCode", _RACES),
         ("ethnicity", "ethnicGroupCode", _ETHNICITIES),

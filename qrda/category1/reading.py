@@ -8,11 +8,12 @@ from typing import Any, Final
 from lxml import etree
 
 from measurewise.engine.errors import MeasurewiseError
-from measurewise.qrda.category1.cda import children, derived_id, find_all, has_template, local
+from measurewise.qrda.category1.blood_pressure import blood_pressures
+from measurewise.qrda.category1.cda import children, derived_id, find, find_all, has_template, local
 from measurewise.qrda.category1.data_types import from_ts
 from measurewise.qrda.category1.elements import read_elements
 from measurewise.qrda.category1.entries import read_entry
-from measurewise.qrda.category1.patient import read_record_target, source_of
+from measurewise.qrda.category1.patient import read_expired, read_record_target, source_of
 from measurewise.qrda.category1.slots import RESOURCE_ID
 from measurewise.qrda.category3.reading import path_of, read_xml
 
@@ -81,6 +82,11 @@ def read_document(data: bytes, name: str = "") -> ImportedDocument:
             if _is_of_patient(entry, reference):
                 not_mapped += _read_patient_elements(entry, patient)
                 continue
+            if read_expired(entry, patient):
+                cause = find(entry, "observation/entryRelationship[typeCode=CAUS]")
+                if cause is not None:
+                    not_mapped.append(NotMapped(path_of(cause), "no FHIR element for the cause of death"))
+                continue
             read = read_entry(entry, reference)
             not_mapped += (NotMapped(path_of(one.element), one.reason) for one in read.unmapped)
             if read.resource is not None:
@@ -94,7 +100,8 @@ def read_document(data: bytes, name: str = "") -> ImportedDocument:
         for one in sections
         if not any(has_template(one, template) for template in known)
     )
-    resources, not_mapped = _apart(resources, own, not_mapped)
+    _apart(resources, own)
+    resources += blood_pressures(resources, own)
     return ImportedDocument(
         name=name,
         patient=patient,
@@ -120,9 +127,7 @@ def _read_patient_elements(entry: etree._Element, patient: dict[str, Any]) -> li
     return [NotMapped(path_of(one), reason) for one, reason in read_elements(act, patient) if reason]
 
 
-def _apart(
-    resources: list[dict[str, Any]], own: set[int], not_mapped: list[NotMapped]
-) -> tuple[list[dict[str, Any]], list[NotMapped]]:
+def _apart(resources: list[dict[str, Any]], own: set[int]) -> None:
     """Give entries of other systems that share an id, and are not alike, ids of their own."""
     seen: dict[tuple[str, str], int] = {}
     for position, resource in enumerate(resources):
@@ -133,7 +138,6 @@ def _apart(
         seen[key] = count + 1
         if count:
             resource["id"] = derived_id(key[1], str(count))
-    return resources, not_mapped
 
 
 def _measures(sections: list[etree._Element]) -> list[str]:

@@ -12,6 +12,7 @@ from lxml import etree
 from measurewise.qrda.category1.cda import (
     SDTC,
     TYPE,
+    add,
     child,
     derived_id,
     find,
@@ -339,15 +340,15 @@ class Value:
             if element is None:
                 continue
             context.use_whole(element)
+            holder = element.getparent()
+            in_result = holder is not None and holder is not act
+            if holder is not None and in_result:
+                context.use(holder.getparent(), holder)
+                context.use_whole(*(child(holder, name) for name in ("code", "statusCode", "effectiveTime")))
             read = read_value(element)
             if read is None:
                 continue
-            holder = element.getparent()
-            if self.within and holder is not None and holder is not act:
-                context.use(holder.getparent(), holder)
-                context.use(
-                    child(holder, "code"), child(holder, "statusCode"), child(holder, "effectiveTime")
-                )
+            if holder is not None and in_result:
                 issued = read_time(child(holder, "effectiveTime"))
                 if issued and len(issued) > 10 and issued[-6] in "+-":
                     resource["issued"] = issued
@@ -446,12 +447,13 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list, an element for each of its members."""
+    """A list, an element for each of its members; ``also`` are places that others write them to."""
 
     path: str
     place: str
     slots: tuple[Slot, ...]
     id_of: str = ""
+    also: tuple[str, ...] = ()
 
     def write(self, act: etree._Element, resource: dict[str, Any], context: Writing) -> None:
         """See Slot."""
@@ -471,7 +473,7 @@ class Each:
     def read(self, act: etree._Element, resource: dict[str, Any], context: Reading) -> None:
         """See Slot."""
         items = []
-        for element in find_all(act, self.place):
+        for element in (one for place in (self.place, *self.also) for one in find_all(act, place)):
             item: dict[str, Any] = {}
             for slot in self.slots:
                 slot.read(element, item, context)
@@ -484,6 +486,38 @@ class Each:
                     context.use(element.getparent())
         if items:
             put(resource, self.path, items)
+
+
+@dataclass(frozen=True, slots=True)
+class Frequency:
+    """How often a dose is taken, as PIVL_TS: ``timing.repeat`` with once in a period."""
+
+    path: str
+    place: str
+
+    def write(self, act: etree._Element, resource: dict[str, Any], context: Writing) -> None:
+        """See Slot."""
+        repeat = get(resource, self.path)
+        if not isinstance(repeat, Mapping) or repeat.get("frequency", 1) != 1 or not repeat.get("periodUnit"):
+            return
+        element = make(act, self.place, new=True)
+        element.set(TYPE, "PIVL_TS")
+        element.set("institutionSpecified", "true")
+        element.set("operator", "A")
+        quantity = {"value": repeat.get("period"), "code": repeat["periodUnit"]}
+        write_quantity(add(element, "period"), quantity)
+
+    def read(self, act: etree._Element, resource: dict[str, Any], context: Reading) -> None:
+        """See Slot."""
+        for element in find_all(act, self.place):
+            period = child(element, "period")
+            quantity = read_quantity(period)
+            if element.get(TYPE, "").rpartition(":")[2] == "PIVL_TS" and quantity and quantity.get("code"):
+                context.use_whole(element)
+                put(resource, f"{self.path}.frequency", 1)
+                put(resource, f"{self.path}.period", quantity["value"])
+                put(resource, f"{self.path}.periodUnit", quantity["code"])
+                return
 
 
 @dataclass(frozen=True, slots=True)
