@@ -23,41 +23,20 @@ from measurewise.engine.translator.overloads import preferred, resolve_function
 from measurewise.engine.translator.references import library_named
 from measurewise.engine.translator.symbols import FunctionSymbol, LibrarySymbols
 
-_INFIX = frozenset(
+_NO_FUNCTIONS = frozenset(
     {
-        "Add",
-        "And",
         "CalculateAge",
         "CalculateAgeAt",
         "DateTimeComponentFrom",
         "DifferenceBetween",
-        "Divide",
         "DurationBetween",
-        "Equal",
-        "Equivalent",
-        "Greater",
-        "GreaterOrEqual",
-        "Implies",
-        "Less",
-        "LessOrEqual",
-        "Modulo",
-        "Multiply",
-        "Negate",
-        "Not",
-        "Or",
-        "SameAs",
-        "SameOrAfter",
-        "SameOrBefore",
         "Slice",
-        "Subtract",
         "Times",
-        "TruncatedDivide",
-        "Xor",
     }
 )
-"""Operators that have no spelling as a function."""
+"""Operators that cannot be called by name: they need a precision, or are none of CQL 1.5."""
 
-SYSTEM_FUNCTIONS = frozenset(operator_names()) - _INFIX
+SYSTEM_FUNCTIONS = frozenset(operator_names()) - _NO_FUNCTIONS
 _SPECIAL = ("Skip", "Take", "Tail")
 _AGE = re.compile(r"(Calculate)?AgeIn(Years|Months|Weeks|Days|Hours|Minutes|Seconds)(At)?")
 
