@@ -168,7 +168,7 @@ def _rename(
     identity: str,
     entries: dict[tuple[str, str, str], list[dict[str, Any]]],
 ) -> None:
-    """Give resources of another source whose id is taken another id, also where that source refers to them."""
+    """Give resources whose id another source has taken another id, also where their source refers to them."""
     kind = str(resources[0]["resourceType"])
     anew = derived_id(source, kind, identity)
     for one in resources:
