@@ -16,6 +16,7 @@ from measurewise.qrda.qpp_model import (
     MeasurementSet,
     MultiPerformanceRate,
     NonProportion,
+    OtherValue,
     PerformanceRate,
     Proportion,
     Stratum,
@@ -87,7 +88,7 @@ def value_problems(
     expected, words = kind
     at = f"{place}/value"
     if type(value) is not expected:
-        shown = value if isinstance(value, bool) else _json(value)
+        shown = _json(value)
         if at not in unread:
             yield problem(
                 "SV-value-kind",
@@ -104,7 +105,9 @@ def value_problems(
 
 
 def _json(value: Value) -> object:
-    return getattr(value, "content", None) if hasattr(value, "content") else to_json(value)  # type: ignore[arg-type]
+    if isinstance(value, OtherValue):
+        return value.content
+    return value if isinstance(value, bool) else to_json(value)
 
 
 def _complete(value: _Checked, reported: _Reported, at: str) -> Iterator[Problem]:
