@@ -19,7 +19,7 @@ from qpp_examples import (
 )
 
 import measurewise.mips
-from measurewise.mips.programme_year import YEARS, programme_year
+from measurewise.mips.programme_year import YEARS, ProgrammeMeasure, programme_year
 from measurewise.mips.submission.validation import is_clean, validate_json
 
 TEXTS = json.loads(
@@ -28,6 +28,12 @@ TEXTS = json.loads(
 SET = "/measurementSets/0"
 FIRST = f"{SET}/measurements/0"
 MVP = "G0053"
+APM = {
+    "entityType": "apm",
+    "entityId": "AR1898",
+    "taxpayerIdentificationNumber": None,
+    "nationalProviderIdentifier": None,
+}
 
 
 def found(content: dict[str, Any]) -> list[tuple[str, str]]:
@@ -680,3 +686,65 @@ def test_every_measure_of_a_year_can_be_judged(year: int) -> None:
         if measure.metric_type == "multiPerformanceRate":
             assert measure.strata, measure.measure_id
             assert measure.ecqm_rates <= len(measure.strata)
+
+
+def test_every_measure_of_every_year_and_method_can_be_reported_in_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judged = 0
+    for year in YEARS:
+        known = programme_year(year)
+        for measure in known.measures.values():
+            if measure.category == "cost" or not measure.is_handed_in or not measure.programmes:
+                continue
+            programme = min(measure.programmes, key=lambda name: (name != "mips", name))
+            for method in measure.submission_methods or ("electronicHealthRecord", "registry"):
+                if method not in ("electronicHealthRecord", "registry"):
+                    continue
+                one = {
+                    "category": measure.category,
+                    "submissionMethod": method,
+                    "programName": programme,
+                    "cehrtId": "0015C1235689784",
+                    "performanceStart": f"{year}-01-01",
+                    "performanceEnd": f"{year}-12-31",
+                    "measurements": [
+                        {"measureId": measure.measure_id, "value": in_order(measure, method, year)}
+                    ],
+                }
+                # Primary Care First alone is closed to individuals.
+                content = submission(one, performanceYear=year, **(APM if programme == "pcf" else {}))
+                told = {code for code, _ in found(content)}
+                # A single PI measure is not the whole category.
+                assert told <= {"SV-pi-required", "SV-pi-engagement"}, (
+                    year,
+                    measure.measure_id,
+                    method,
+                    told,
+                )
+                judged += 1
+    with capsys.disabled():
+        print(
+            f"\nMeasures reported in order by each method they take, 2023 to 2026: {judged:,} of {judged:,}"
+        )
+    assert judged > 2_500
+
+
+def in_order(measure: ProgrammeMeasure, method: str, year: int) -> Any:
+    """A value of the kind that a measure is reported with."""
+    rate = {"performanceMet": 60, "performanceNotMet": 30, "eligiblePopulation": 90}
+    kind = measure.metric_type
+    if kind == "boolean":
+        return True
+    if kind == "proportion":
+        return {"numerator": 1, "denominator": 2}
+    if kind == "nonProportion":
+        return {"numerator": 1.5, "denominator": 2, "observationInstances": 3, "isEndToEndReported": False}
+    value: dict[str, Any] = {"isEndToEndReported": True}
+    if kind in ("multiPerformanceRate", "registryMultiPerformanceRate"):
+        by_registry = programme_year(year).terms.registry_strata if method == "registry" else {}
+        names = measure.strata[: by_registry.get(measure.measure_id)]
+        value["strata"] = [{"stratum": name, **rate} for name in names]
+    else:
+        value |= rate
+    return value | ({"performanceRate": 66.67} if kind.startswith("registry") else {})
