@@ -205,8 +205,9 @@ def write_quantity(element: etree._Element, quantity: dict[str, Any]) -> None:
         element.set("nullFlavor", "UNK")
         return
     element.set("value", number)
-    if isinstance(unit, str) and _CODE.fullmatch(unit) and is_xml_text(unit):
-        element.set("unit", unit)
+    # CDA's default unit, which CMS's guide wants to see.
+    is_unit = isinstance(unit, str) and _CODE.fullmatch(unit) and is_xml_text(unit)
+    element.set("unit", str(unit) if is_unit else "1")
 
 
 def read_quantity(element: etree._Element | None) -> dict[str, Any] | None:
@@ -215,7 +216,7 @@ def read_quantity(element: etree._Element | None) -> dict[str, Any] | None:
     if element is None or number is None:
         return None
     unit = element.get("unit")
-    if not unit:
+    if not unit or unit == "1":
         return {"value": number}
     return {"value": number, "unit": unit, "system": UCUM, "code": unit}
 

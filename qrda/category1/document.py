@@ -112,7 +112,7 @@ def write_document(resources: Sequence[dict[str, Any]], settings: Settings) -> W
             written = _patient_entry(resource, back, owner, settings)
         else:
             values = settings.value_sets.get(kind, _NO_VALUE_SETS)
-            context = Writing(values, by_reference, stamp)
+            context = Writing(values, by_reference, stamp, cms=settings.cms is not None)
             written = write_entry(resource, context, subject, owner, elements=settings.elements)
             if written.datatype is None and not settings.elements:
                 reports.append(EntryReport(reference, None, (), written.carried.lost, ()))
@@ -124,6 +124,8 @@ def write_document(resources: Sequence[dict[str, Any]], settings: Settings) -> W
             reports.append(
                 EntryReport(reference, written.datatype, carried.as_elements, carried.lost, written.filled)
             )
+    if settings.cms and not any(one.get("resourceType") == "Coverage" for one in resources):
+        section.append(_no_payer(settings, owner))
     expired = write_expired(patient, owner)
     if expired is not None:
         section.append(expired)
@@ -283,6 +285,12 @@ def _patient_entry(
     make(act, "code").set("nullFlavor", "NA")
     carried: Carried = write_elements(act, list(missing(patient, back)), allowed=settings.elements)
     return Written(entry, "Patient", carried, ())
+
+
+def _no_payer(settings: Settings, owner: str) -> etree._Element:
+    """The payer that CMS's guide wants, for a patient of whom none is known."""
+    context = Writing({}, {}, _stamp(settings.created), cms=True)
+    return write_entry({"resourceType": "Coverage"}, context, "", f"{owner}|payer", elements=False).entry
 
 
 def _narrative(section: etree._Element, rows: list[tuple[str, str, str]]) -> None:

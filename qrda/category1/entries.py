@@ -128,6 +128,8 @@ def read_entry(entry: etree._Element, patient: str) -> Read:
     context = Reading(patient)
     wrong: dict[etree._Element, str] = {}
     resource = _resource(act, datatype, context, wrong)
+    if stated is None and datatype is not None and _says_nothing(resource, datatype):
+        return Read(None, (), (Unmapped(entry, "the entry tells nothing but null flavours"),), False)
     unmapped = [Unmapped(element, reason) for element, reason in wrong.items()]
     unmapped += (Unmapped(one, "no FHIR element for it in this datatype") for one in _left(act, context))
     return Read(resource, tuple(context.resources), tuple(unmapped), stated is not None)
@@ -157,6 +159,13 @@ def _resource(
         if reason:
             wrong[observation] = reason
     return resource
+
+
+def _says_nothing(resource: dict[str, Any], datatype: Datatype) -> bool:
+    ignored = {"resourceType", "id", datatype.patient, "clinicalStatus"}
+    return {name: one for name, one in resource.items() if name not in ignored} == {
+        name: one for name, one in datatype.defaults.items() if name not in ignored
+    }
 
 
 def _stated(act: etree._Element) -> str | None:

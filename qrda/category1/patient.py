@@ -276,10 +276,6 @@ def _read_person(person: etree._Element, patient: dict[str, Any]) -> None:
         patient["gender"] = by_code.get(gender.get("code", "")) or _SEX_FINDINGS.get(
             (sex or {}).get("code", ""), "unknown"
         )
-        # QDM's sex, which measures ask of US Core's extension, stands nowhere else.
-        finding = next((code for code, name in _SEX_FINDINGS.items() if name == patient["gender"]), None)
-        if finding:
-            patient.setdefault("extension", []).append({"url": f"{_CORE}sex", "valueCode": finding})
     birth = read_time(child(person, "birthTime"))
     if birth:
         patient["birthDate"] = birth[:10]
@@ -300,6 +296,10 @@ def _read_person(person: etree._Element, patient: dict[str, Any]) -> None:
         parts = list(_race_parts(elements, categories))
         if parts:
             patient.setdefault("extension", []).append({"url": _CORE + name, "extension": parts})
+    # QDM's sex, which measures ask of US Core's extension, stands nowhere else.
+    finding = next((code for code, name in _SEX_FINDINGS.items() if name == patient.get("gender")), None)
+    if finding:
+        patient.setdefault("extension", []).append({"url": f"{_CORE}sex", "valueCode": finding})
 
 
 def _race_parts(elements: list[etree._Element], categories: set[str]) -> Iterator[dict[str, Any]]:

@@ -50,12 +50,13 @@ NOT_DONE: Final = "http://hl7.org/fhir/us/qicore/StructureDefinition/qicore-notD
 class Writing:
     """What an entry is written with: value set OIDs by (system, code), the record's resources by reference.
 
-    ``filled`` collects what a template requires and the resource has not.
+    ``filled`` collects what a template requires and the resource has not. ``cms``: CMS's guide is followed.
     """
 
     value_sets: dict[tuple[str, str], str]
     resources: Mapping[str, dict[str, Any]]
     stamp: str
+    cms: bool = False
     filled: list[str] = field(default_factory=list)
 
 
@@ -169,10 +170,10 @@ class Moment:
             make(act, self.place).set("value", stamp)
         elif self.required or self.stamped:
             element = make(act, self.place)
-            element.set("nullFlavor", "UNK")
             if self.stamped:
-                element.set("value", context.stamp)
-                context.filled.append(f"{self.path}: the document's time, with the null flavour UNK")
+                _stamp(element, self.path, context)
+            else:
+                element.set("nullFlavor", "UNK")
 
     def read(self, act: etree._Element, resource: dict[str, Any], context: Reading) -> None:
         """See Slot."""
@@ -205,10 +206,10 @@ class When:
         element = make(act, self.place, new=True)
         if self.point:
             start = to_ts(period.get("start")) if isinstance(period, Mapping) else None
-            element.set("value", moment or start or context.stamp)
-            if not (moment or start):
-                element.set("nullFlavor", "UNK")
-                context.filled.append("effectiveTime: the document's time, with the null flavour UNK")
+            if moment or start:
+                element.set("value", moment or start or "")
+            else:
+                _stamp(element, self.moment or "effectiveTime", context)
         elif isinstance(period, Mapping) or self.interval:
             if self.kind:
                 element.set(TYPE, self.kind)
@@ -553,6 +554,14 @@ class RelatedTo:
 def add_id(element: etree._Element, *parts: str) -> None:
     """An id that is always the same for the same words."""
     insert(element, etree.Element(qualified("id"), root=derived_id(*parts)))
+
+
+def _stamp(element: etree._Element, path: str, context: Writing) -> None:
+    """Put the document's time where a template requires one; CMS's guide allows no null flavour beside it."""
+    element.set("value", context.stamp)
+    if not context.cms:
+        element.set("nullFlavor", "UNK")
+    context.filled.append(f"{path}: the document's time")
 
 
 def _bounded(element: etree._Element, moment: str) -> None:
