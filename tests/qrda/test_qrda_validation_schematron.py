@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import tarfile
+import time
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from lxml import etree, isoschematron
 
 from measurewise.qrda.category3.reading import path_of, read_xml
-from measurewise.qrda.validation import RuleFilesError, schematron
+from measurewise.qrda.validation import RuleFilesError, schematron, validate
 from measurewise.qrda.validation.schematron_translation import translate
 
 SHARED = Path(__file__).parents[3] / "shared" / "qrda"
@@ -126,6 +128,33 @@ def test_the_errors_known_of_cms_files_are_found(capsys: pytest.CaptureFixture[s
             f"({known} failures)"
         )
     assert (agreeing, len(entries)) == (129, 129)
+
+
+@needs_rules
+def test_validation_takes_no_longer_than_lxmls_transform_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = SHARED / "category3" / "samples" / "2025MIPSAPPGroupSampleQRDA-III-v1.0.xml"
+    data = sample.read_bytes()
+    tree = etree.fromstring(data).getroottree()
+
+    def ours() -> None:
+        validate(data, kind="qrda3", schematron_folder=SHARED, xsd_folder=SHARED)
+
+    ours()
+    transform = _iso(CATEGORY_3[2])
+    theirs, own = _least(lambda: transform(tree)), _least(ours)
+    with capsys.disabled():
+        print(f"\nSchema, schematron and places: {own / theirs:.2f} of the time of lxml's transform")
+    assert own <= 1.2 * theirs
+
+
+def _least(work: Callable[[], object]) -> float:
+    """Processor seconds, the least of three."""
+    times = []
+    for _ in range(3):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return min(times)
 
 
 SMALL = """<schema xmlns="http://purl.oclc.org/dsdl/schematron"><ns prefix="c" uri="urn:hl7-org:v3"/>
