@@ -1,0 +1,42 @@
+"""One HAPI FHIR server for the session, with synthetic patients and official cases in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hapi_process import CannotStart, Hapi, build, hapi_server, missing_tools
+from hapi_records import load, official_records, synthetic_records
+
+SYNTHETIC = int(os.environ.get("MEASUREWISE_HAPI_PATIENTS", "2000"))
+
+
+@pytest.fixture(scope="session")
+def hapi() -> Iterator[Hapi]:
+    """A running server, empty. Skips where there is no Java or Maven; under CI that is a failure."""
+    reason = missing_tools()
+    if reason:
+        _without(reason)
+    try:
+        class_path = build()
+    except CannotStart as error:
+        _without(str(error))
+    with hapi_server(class_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def loaded(hapi: Hapi, ecqm_dir: Path) -> Hapi:
+    """The server with all patients in it."""
+    asyncio.run(load(hapi.base_url, official_records(ecqm_dir)))
+    asyncio.run(load(hapi.base_url, synthetic_records(SYNTHETIC)))
+    return hapi
+
+
+def _without(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
