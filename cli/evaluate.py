@@ -29,6 +29,7 @@ from measurewise.cli.options import (
 )
 from measurewise.cli.output import WholeFile, print_json, print_table
 from measurewise.cli.progress import Display, display
+from measurewise.cli.pull import ServerOptions, ServerPatients, SignInName, WayName
 from measurewise.engine.errors import MeasurewiseError, RecordError
 
 if TYPE_CHECKING:
@@ -47,13 +48,33 @@ _MOST_ISSUES: Final = 1000
 def evaluate(
     *,
     patients: Annotated[
-        Path,
+        Path | None,
         Parameter(
             allow_leading_hyphen=True,
             help="NDJSON (a bundle a line), a bundle, a folder of such files, or a folder of Bulk Data; each "
             "also .gz; - for NDJSON on standard input.",
         ),
-    ],
+    ] = None,
+    server: Annotated[
+        str | None, Parameter(help="In place of --patients: base address of a FHIR R4 server to read from.")
+    ] = None,
+    way: Annotated[
+        WayName | None,
+        Parameter(help="How patients are got from the server. Default: what suits what it offers."),
+    ] = None,
+    group: Annotated[
+        str | None, Parameter(help="Id of a Group at the server: only its members in the period.")
+    ] = None,
+    patient: Annotated[
+        list[str] | None,
+        Parameter(consume_multiple=True, negative="", help="Ids of patients at the server. Default: all."),
+    ] = None,
+    most: Annotated[int | None, Parameter(help="Stop after so many patients of the server.")] = None,
+    sign_in: Annotated[
+        SignInName,
+        Parameter(help="How to sign in at the server; secrets stand in MEASUREWISE_... variables."),
+    ] = "none",
+    concurrency: Annotated[int, Parameter(help="Requests under way at the server at once.")] = 4,
     period: Annotated[str, Parameter(help="Measurement period: 2026, or 2026-01-01/2026-12-31.")],
     content: ContentPaths = None,
     measure: Measures = None,
@@ -109,6 +130,7 @@ def evaluate(
     A patient that cannot be evaluated is told on stderr and the others go on; the exit status is then 1.
     """
     from measurewise.cli.summary_table import summary_tables
+    from measurewise.engine.content.content import load_content
     from measurewise.engine.runner.batch import Preparation, evaluate_patients
     from measurewise.engine.runner.patients import Patients
     from measurewise.engine.runner.period import Period, offset_minutes
@@ -137,8 +159,23 @@ def evaluate(
         supplemental_data=kind == "individual" or (kind == "summary" and supplemental_data),
         check_shape=check_shape,
     )
-    source = Patients(patients)
-    prepared = preparation.prepared()
+    if (patients is None) == (server is None):
+        raise MeasurewiseError(
+            "patients come from files or from a server.",
+            where="--patients, --server",
+            mend="Give one of the two.",
+        )
+    source: Patients | ServerPatients
+    if patients is not None:
+        source = Patients(patients)
+        prepared = preparation.prepared()
+    else:
+        options = ServerOptions(
+            str(server), way, group, sign_in, tuple(patient or ()), most, max(1, concurrency)
+        )
+        prepared = preparation.prepared()
+        value_sets = load_content(*preparation.content).value_set_index(missing=missing_valuesets)
+        source = ServerPatients(options, prepared, value_sets)
     reporting = prepared.reporting(reporter=reporter)
     with (
         WholeFile(output) if output is not None else nullcontext() as file,
@@ -158,8 +195,11 @@ def evaluate(
             if stream is not None:
                 stream.writelines(text + b"\n" for text in batch.reports)
             shown.advance(source.position, run.patients)
+        if isinstance(source, ServerPatients):
+            run.unread(source.failures)
         if not run.patients:
-            raise RecordError("there are no patients in it.", where=str(patients), mend="Give at least one.")
+            where = str(server if patients is None else patients)
+            raise RecordError("there are no patients in it.", where=where, mend="Give at least one.")
         run.remark((*prepared.remarks(), *source.notices))
         reports = run.reports(kind, reporting)
         if run.evaluated and stream is not None:
@@ -212,6 +252,19 @@ class _Run:
             mine.merge(theirs)
         for kept, more in zip(self.results, batch.results, strict=True):
             kept += more
+
+    def unread(self, failures: Iterable[tuple[str, MeasurewiseError]]) -> None:
+        """Count patients that a server did not give, each by its id and with what kept it."""
+        from measurewise.engine.runner.issues import Issue
+
+        for patient_id, error in failures:
+            issue = Issue.of(error, f"Patient/{patient_id}")
+            self.patients += 1
+            self.failed += 1
+            self.issue_count += 1
+            if len(self.issues) < _MOST_ISSUES:
+                self.issues.append(issue)
+            self._shown.line(f"{issue.severity}: {issue}")
 
     def remark(self, sentences: Iterable[str]) -> None:
         """Tell what stops nothing."""

@@ -47,6 +47,10 @@ class Measures:
             for group in result.groups
         ]
 
+    def reached(self, counts: Counts) -> list[int]:
+        """For each group of each measure, how many patients are in a population of it."""
+        return [sum(any(group[0]) for group in groups) for groups in zip(*counts.values(), strict=True)]
+
     def plan(self, capabilities: Capabilities) -> SearchPlan:
         """The searches for all that the measures retrieve."""
         retrievals = self.prepared.program.tables.retrievals

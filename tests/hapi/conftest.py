@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from agreement import Counts, Measures
 from hapi_process import CannotStart, Hapi, build, hapi_server, missing_tools
-from hapi_records import load, official_records, synthetic_records
+from hapi_records import encode, load, official_records, synthetic_records
+
+from measurewise.fhir_server_adapter.sources import FilePatients
 
 SYNTHETIC = int(os.environ.get("MEASUREWISE_HAPI_PATIENTS", "2000"))
 
@@ -33,6 +36,7 @@ def loaded(hapi: Hapi, ecqm_dir: Path) -> Hapi:
     """The server with all patients in it."""
     asyncio.run(load(hapi.base_url, official_records(ecqm_dir)))
     asyncio.run(load(hapi.base_url, synthetic_records(SYNTHETIC)))
+    hapi.analyze()
     return hapi
 
 
@@ -40,3 +44,19 @@ def _without(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def measures(ecqm_dir: Path) -> Measures:
+    """Five measures."""
+    return Measures(ecqm_dir)
+
+
+@pytest.fixture(scope="session")
+def expected(ecqm_dir: Path, measures: Measures, tmp_path_factory: pytest.TempPathFactory) -> Counts:
+    """What each patient comes to by way (d), files."""
+    file = tmp_path_factory.mktemp("files") / "patients.ndjson"
+    with file.open("wb") as lines:
+        for record in (*official_records(ecqm_dir), *synthetic_records(SYNTHETIC)):
+            lines.write(encode({"resources": record}) + b"\n")
+    return asyncio.run(measures.counted(FilePatients(file)))
