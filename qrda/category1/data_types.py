@@ -43,8 +43,10 @@ def write_concept(
     ``value_sets`` gives the OID of a value set by (system, code). A concept that stands for a whole value set
     (QI-Core's notDoneValueSet) has the null flavour NA and the value set (QRDA I, 3.4, "negation").
     """
-    codings = [one for one in concept.get("coding") or () if isinstance(one, dict)]
-    valid = [one for one in codings if _is_code(one)]
+    listed = concept.get("coding") if isinstance(concept, dict) else None
+    codings = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    text = concept.get("text") if isinstance(concept, dict) else None
+    valid = [one for one in codings if is_code(one)]
     whole = _whole_value_set(concept)
     if valid and valid[0] is codings[0]:
         _write_coding(element, valid[0])
@@ -53,11 +55,10 @@ def write_concept(
             element.set(VALUE_SET, oid)
         translations = valid[1:]
     else:
-        element.set("nullFlavor", "NA" if whole else "OTH" if valid or concept.get("text") else "UNK")
+        element.set("nullFlavor", "NA" if whole else "OTH" if valid or text else "UNK")
         if whole:
             element.set(VALUE_SET, whole)
         translations = valid
-    text = concept.get("text")
     if isinstance(text, str) and text and is_xml_text(text):
         add(element, "originalText", text)
     for coding in translations:
@@ -83,7 +84,7 @@ def read_concept(element: etree._Element) -> dict[str, Any] | None:
 
 def write_coding(element: etree._Element, coding: dict[str, Any]) -> None:
     """A Coding as CV."""
-    if _is_code(coding):
+    if is_code(coding):
         _write_coding(element, coding)
     else:
         element.set("nullFlavor", "UNK")
@@ -112,14 +113,16 @@ def value_set_oid(canonical: str) -> str | None:
     return last if "." in last and _OID.fullmatch(last) else None
 
 
-def _whole_value_set(concept: dict[str, Any]) -> str | None:
-    for extension in concept.get("extension") or ():
+def _whole_value_set(concept: Any) -> str | None:
+    extensions = concept.get("extension") if isinstance(concept, dict) else None
+    for extension in extensions if isinstance(extensions, list) else ():
         if isinstance(extension, dict) and extension.get("url") == NOT_DONE_VALUE_SET:
             return value_set_oid(str(extension.get("valueCanonical")))
     return None
 
 
-def _is_code(coding: dict[str, Any]) -> bool:
+def is_code(coding: dict[str, Any]) -> bool:
+    """Whether a Coding has a code that CDA can hold."""
     code = coding.get("code")
     return isinstance(code, str) and bool(_CODE.fullmatch(code)) and is_xml_text(code)
 
@@ -226,7 +229,7 @@ def write_value(
 ) -> bool:
     """``value[x]`` as a ``value`` element with xsi:type; False where CDA has no type for it."""
     kind = _KINDS.get(name)
-    if kind is None:
+    if kind is None or isinstance(value, dict) is not (kind in _COMPOUND):
         return False
     element = insert(parent, etree.Element(qualified("value"), {TYPE: kind}))
     if kind == "CD":
@@ -239,7 +242,8 @@ def write_value(
                 write_quantity(add(element, bound), value[bound])
     elif kind == "RTO_PQ_PQ":
         for part in ("numerator", "denominator"):
-            write_quantity(add(element, part), value.get(part) or {})
+            quantity = value.get(part)
+            write_quantity(add(element, part), quantity if isinstance(quantity, dict) else {})
     elif kind == "IVL_TS":
         write_period(element, value)
     elif kind == "TS":
@@ -248,7 +252,8 @@ def write_value(
     elif kind == "BL":
         element.set("value", "true" if value else "false")
     elif kind == "INT":
-        element.set("value", str(value))
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        element.set(*(("value", str(value)) if is_integer else ("nullFlavor", "UNK")))
     elif is_xml_text(str(value)):
         element.text = str(value)
     return True
@@ -309,6 +314,7 @@ def _decimal(element: etree._Element | None) -> Decimal | int | None:
     return int(text) if re.fullmatch(r"-?\d{1,18}", text) else number
 
 
+_COMPOUND: Final = ("CD", "PQ", "IVL_PQ", "RTO_PQ_PQ", "IVL_TS")
 _KINDS: Final = {
     "CodeableConcept": "CD",
     "Quantity": "PQ",

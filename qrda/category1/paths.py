@@ -117,12 +117,13 @@ def _entered(current: Any, token: Token, empty: Any) -> Any:
         return found
     if isinstance(token, int):
         _grow(current, token)
-        if current[token] is None:
+        if type(current[token]) is not type(empty):
             current[token] = empty
         return current[token]
-    if not isinstance(current, dict):
-        raise ValueError("the path goes through a value")
-    return current.setdefault(token, empty)
+    # What is of another kind than the path needs makes way for it.
+    if type(current.get(token)) is not type(empty):
+        current[token] = empty
+    return current[token]
 
 
 def _set(current: Any, token: Token, value: Any) -> None:

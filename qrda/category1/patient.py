@@ -21,6 +21,7 @@ from measurewise.qrda.category1.cda import (
 )
 from measurewise.qrda.category1.code_systems import identifier_root, identifier_system
 from measurewise.qrda.category1.data_types import (
+    is_code,
     is_xml_text,
     read_coding,
     read_concept,
@@ -240,7 +241,7 @@ def _races(person: etree._Element, patient: dict[str, Any], name: str, tag: str)
         for one in _extensions(extension)
         if one.get("url") == part and isinstance(one.get("valueCoding"), dict)
     ]
-    known = [one for one in codings if one.get("system") == _RACE_SYSTEM and _is_text(one.get("code"))]
+    known = [one for one in codings if one.get("system") == _RACE_SYSTEM and is_code(one)]
     if not known:
         null = str(codings[0].get("code")) if codings else "UNK"
         add(person, tag, nullFlavor=null if null in ("UNK", "ASKU") else "UNK")
