@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
+import httpx
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 import measurewise
@@ -23,11 +26,15 @@ from measurewise.api.services.context import open_services
 from measurewise.api.settings import Settings
 from measurewise.engine.errors import MeasurewiseError
 
-FHIR: str = "/fhir"
+FHIR: Final = "/fhir"
+_EXPOSED: Final = ("content-location", "etag", "location", "retry-after", "x-progress", "x-request-id")
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application. Raises StoreError and SecuritySettingsError where it must not start."""
+def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | None = None) -> FastAPI:
+    """The application; ``client`` asks issuers for their keys.
+
+    Raises StoreError and SecuritySettingsError where it must not start.
+    """
     chosen = settings or Settings()
     services = open_services(chosen)
 
@@ -48,7 +55,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = services
     app.state.audit = AuditTrail(services)
     app.add_middleware(Observed)
-    gate = install(app, chosen.security)
+    if not chosen.security.open:
+        # Apps in browsers come from other origins; their tokens are what lets them in.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=["*"],
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )
+    gate = install(app, chosen.security, client=client)
 
     @app.get(f"{FHIR}/.well-known/smart-configuration", tags=["Service"], summary="SMART configuration")
     async def smart_configuration() -> Response:

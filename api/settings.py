@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     organization: str = Field(
-        default="default", description="Whose the data are that an operator bound to no organisation writes."
+        default="default", description="The operator's: keeps the content, owns what an operator writes."
     )
     shipped_content: bool = Field(
         default=True, description="Whether an empty store is given the measures that ship."
@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=0, description="Worker processes that serve starts."
     )
     largest_body: int = Field(default=256 * 1024 * 1024, description="Bytes of a request's body.")
+    export_hours: float = Field(default=24, gt=0, description="How long the files of an export are kept.")
+    import_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that imports may fetch from; in development this machine's own besides.",
+    )
     security: SecuritySettings = Field(default_factory=SecuritySettings)
 
     @property

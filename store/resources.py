@@ -303,10 +303,31 @@ def parse(body: bytes) -> Any:
     return _decode(body)
 
 
-def forbid_shared(access: Access, resource_type: str) -> None:
-    """Raises ForbiddenError where an access bound to a patient would change content."""
-    if access.patient is not None:
-        raise ForbiddenError(f"a patient's token cannot change a {resource_type}.")
+def check_content_keeper(access: Access, keeper: str, resource_type: str) -> None:
+    """Raises ForbiddenError unless the access is that of the organisation that keeps the content."""
+    if access.patient is not None or (
+        access.organizations is not None and keeper not in access.organizations
+    ):
+        raise ForbiddenError(
+            f"a {resource_type} belongs to all organisations, so only '{keeper}' may change it.",
+            mend="Ask the operator of this server.",
+        )
+
+
+ABSENT: Final = object()
+"""What ``patient_of`` gives for a resource that was never there."""
+
+
+def patient_of(connection: Connection, organization: str, resource_type: str, identity: str) -> Any:
+    """The patient in whose compartment a resource is (None: in nobody's), or ABSENT."""
+    row = connection.execute(
+        select(resources.c.patient).where(
+            resources.c.organization == organization,
+            resources.c.type == resource_type,
+            resources.c.id == identity,
+        )
+    ).first()
+    return ABSENT if row is None else row[0]
 
 
 def _found(access: Access, resource_type: str, identity: str) -> Select[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 
 import msgspec
@@ -15,11 +17,14 @@ from starlette.responses import Response
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.media import FhirResponse
 from measurewise.api.fhir.outcomes import STATUS, RequestError
-from measurewise.api.jobs.kind import Requester, encoded
+from measurewise.api.jobs import kinds
+from measurewise.api.jobs.kind import Requester, encoded, requester_of
 from measurewise.api.security.gate import principal as principal_of
+from measurewise.api.security.principal import Principal
 from measurewise.api.services.context import Services
 from measurewise.store import jobs
-from measurewise.store.access import Access
+from measurewise.store.database import now
+from measurewise.store.errors import NoSuchResourceError
 from measurewise.store.jobs import Job
 
 PATH: Final = "/_jobs"
@@ -29,12 +34,15 @@ _LONGEST_WAIT: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Queued(Reply):
-    """A reply that is being made by a job."""
+    """A reply that is being made by a job; ``always`` later, where the client does not ask for that too."""
 
     job: str = ""
+    always: bool = False
 
 
-def queue(call: Call, kind: str, request: Any, *, touched: tuple[str, ...] = ()) -> Queued:
+def queue(
+    call: Call, kind: str, request: Any, *, touched: tuple[str, ...] = (), always: bool = False
+) -> Queued:
     """Queue a job that sees what the call may see, and nothing more."""
     access = call.access
     requester = Requester(
@@ -47,7 +55,7 @@ def queue(call: Call, kind: str, request: Any, *, touched: tuple[str, ...] = ())
     )
     with call.services.database.write() as connection:
         identity = jobs.submit(connection, call.home, kind, encoded(request), encoded(requester))
-    return Queued(None, 202, touched=touched, job=identity)
+    return Queued(None, 202, touched=touched, job=identity, always=always)
 
 
 def accepted(base: str, identity: str) -> Response:
@@ -55,11 +63,11 @@ def accepted(base: str, identity: str) -> Response:
     return FhirResponse(None, status_code=202, headers={"Content-Location": f"{base}{PATH}/{identity}"})
 
 
-async def waited_for(services: Services, access: Access, identity: str) -> Reply:
+async def waited_for(services: Services, principal: Principal, identity: str) -> Reply:
     """The result of a job, waited for. Raises RequestError where it takes longer than is waited."""
     pause, until = 0.01, time.monotonic() + services.settings.wait_seconds
     while time.monotonic() < until:
-        job = await run_in_threadpool(_read, services, access, identity)
+        job = await run_in_threadpool(read_job, services, principal, identity)
         if job.ended:
             return _result(job)
         await asyncio.sleep(pause)
@@ -76,14 +84,16 @@ def job_router() -> APIRouter:
     @found.get(PATH + "/{identity}", summary="How far a job is, or its result")
     async def status(request: Request, identity: str) -> Response:
         services: Services = request.app.state.services
-        access = (await principal_of(request)).access
-        job = await run_in_threadpool(_read, services, access, identity)
+        principal = await principal_of(request)
+        job = await run_in_threadpool(read_job, services, principal, identity)
         if not job.ended:
             headers = {"X-Progress": progress(job), "Retry-After": str(_RETRY_SECONDS)}
             return FhirResponse(None, status_code=202, headers=headers)
         reply = _result(job)
         if job.state != "completed":
             return FhirResponse(reply.resource, status_code=reply.status)
+        if kinds.named(job.kind).answer == "itself":
+            return _itself(services, job)
         response = {"status": str(reply.status)}
         body = msgspec.Raw(job.result or b"null")
         bundle = {
@@ -96,11 +106,18 @@ def job_router() -> APIRouter:
     @found.delete(PATH + "/{identity}", summary="Cancel a job, or forget its result")
     async def cancel(request: Request, identity: str) -> Response:
         services: Services = request.app.state.services
-        access = (await principal_of(request)).access
-        await run_in_threadpool(_cancel, services, access, identity)
+        principal = await principal_of(request)
+        await run_in_threadpool(_cancel, services, principal, identity)
         return FhirResponse(None, status_code=202)
 
     return found
+
+
+def _itself(services: Services, job: Job) -> Response:
+    """The result without a Bundle around it, and until when it is there."""
+    until = _until(services, job)
+    headers = {} if until is None else {"Expires": format_datetime(until, usegmt=True)}
+    return FhirResponse(job.result, headers=headers, media_type="application/json")
 
 
 def progress(job: Job) -> str:
@@ -110,14 +127,36 @@ def progress(job: Job) -> str:
     return job.progress[:100]
 
 
-def _read(services: Services, access: Access, identity: str) -> Job:
+def read_job(services: Services, principal: Principal, identity: str) -> Job:
+    """A job, for whoever asked for it: its result holds what their scopes allowed, not somebody else's."""
     with services.database.read() as connection:
-        return jobs.read(connection, access, identity)
+        job = jobs.read(connection, principal.access, identity)
+    requester = requester_of(job)
+    if not principal.operator and (requester.subject, requester.client_id) != (
+        principal.subject,
+        principal.client_id,
+    ):
+        raise NoSuchResourceError(f"there is no job {identity}.", mend="Ask for it anew.")
+    until = _until(services, job)
+    if until is not None and until <= now():
+        raise NoSuchResourceError(f"the result of the job {identity} has expired.", mend="Ask for it anew.")
+    return job
 
 
-def _cancel(services: Services, access: Access, identity: str) -> None:
+def _until(services: Services, job: Job) -> datetime | None:
+    """When the result of a job that has ended is given up, if ever."""
+    expires = kinds.named(job.kind).expires
+    if expires is None or job.finished is None:
+        return None
+    finished = job.finished if job.finished.tzinfo is not None else job.finished.replace(tzinfo=UTC)
+    return finished + timedelta(seconds=expires(services))
+
+
+def _cancel(services: Services, principal: Principal, identity: str) -> None:
+    kind = read_job(services, principal, identity).kind
     with services.database.write() as connection:
-        jobs.cancel(connection, access, identity)
+        jobs.cancel(connection, principal.access, identity)
+    kinds.named(kind).forget(services, identity)
 
 
 def _result(job: Job) -> Reply:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from measurewise.api.audit import Interaction, Occurrence, audit_events
+from measurewise.api.audit import Interaction, Occurrence, audit_events, patient_of
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import status_of
 from measurewise.api.security.principal import Principal
@@ -90,10 +90,8 @@ class AuditTrail:
             failure,
         )
         events = list(audit_events(principal, occurrence))
-        # Events of one patient each come patient by patient for every resource; see ``audit_events``.
-        about = patients[0] if len(patients) == 1 else None
         with self._services.database.write() as connection:
-            add(connection, self._organization(principal), ((about, event) for event in events))
+            add(connection, self._organization(principal), ((patient_of(event), event) for event in events))
 
     def _organization(self, principal: Principal | None) -> str:
         """Whose trail it is: that of the one organisation of who asks, else the operator's."""

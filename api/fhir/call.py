@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from measurewise.api.fhir.arguments import Arguments
@@ -73,3 +74,5 @@ class Reply:
     touched: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
     media_type: str | None = None
+    file: Path | None = None
+    """A file that is the body, in place of ``resource``."""

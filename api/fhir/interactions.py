@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.types import STORED
+from measurewise.engine.measure.reports.edge import to_json
+from measurewise.engine.record.compartment import decode_head
 from measurewise.store import resources as store
 from measurewise.store.errors import NoSuchResourceError
 from measurewise.store.resources import Stored
@@ -116,6 +118,7 @@ def create(
         if found is not None:
             return _answer(found)
     new = {**resource, "id": str(uuid.uuid4())}
+    _check_writable(call, connection, new)
     written = store.write(connection, call.home, new)
     return _written(call, written)
 
@@ -146,6 +149,7 @@ def update(
         expected = _version_asked(if_match)
         if expected is None:
             raise RequestError(f"If-Match '{if_match}' names no version.", mend='Write W/"1".')
+    _check_writable(call, connection, resource)
     return _written(call, store.write(connection, call.home, resource, if_match=expected))
 
 
@@ -158,22 +162,22 @@ def update_conditionally(
     if found is None:
         given = resource.get("id")
         new = resource if store.valid_id(given) else {**resource, "id": str(uuid.uuid4())}
+        _check_writable(call, connection, new)
         return _written(call, store.write(connection, call.home, new, only_new=True))
     if resource.get("id") not in (None, found.id):
         raise RequestError(
             f"the search finds {found.reference}, the resource has the id '{resource.get('id')}'.",
             where=f"{resource_type}.id",
         )
-    return _written(
-        call, store.write(connection, found.organization or call.home, {**resource, "id": found.id})
-    )
+    changed = {**resource, "id": found.id}
+    _check_writable(call, connection, changed)
+    return _written(call, store.write(connection, found.organization or call.home, changed))
 
 
 def delete(call: Call, connection: Connection, resource_type: str, identity: str) -> Reply:
     """``DELETE [type]/[id]``: its versions stay; deleting twice is no fault."""
     _checked_type(resource_type)
-    if resource_type in store.CONTENT_TYPES:
-        store.forbid_shared(call.access, resource_type)
+    _check_writable(call, connection, {"resourceType": resource_type, "id": identity}, gone=True)
     removed = store.remove(connection, call.access, resource_type, identity)
     headers = {} if removed is None else {"ETag": f'W/"{removed.version}"'}
     patients = () if removed is None else _patients(removed)
@@ -248,6 +252,26 @@ def _within_restrictions(call: Call, connection: Connection, found: Stored) -> N
     asked = Search(found.type, criteria, count=1, total=False)
     if not search(connection, call.access, asked, call.services.catalog.codes).matches:
         raise NoSuchResourceError(f"there is no {found.reference}.", where=found.type)
+
+
+def _check_writable(
+    call: Call, connection: Connection, resource: dict[str, Any], *, gone: bool = False
+) -> None:
+    """Raises ForbiddenError for what this caller may not change, whatever the scopes say of the type.
+
+    Content is the whole installation's and kept by the organisation of its operator; a token that is bound to
+    a patient changes that patient's data alone.
+    """
+    resource_type, identity = str(resource["resourceType"]), str(resource["id"])
+    if resource_type in store.CONTENT_TYPES:
+        store.check_content_keeper(call.access, call.services.settings.organization, resource_type)
+    if call.access.patient is None:
+        return
+    before = store.patient_of(connection, call.home, resource_type, identity)
+    patients = [] if before is store.ABSENT else [before]
+    if not gone:
+        patients.append(decode_head(to_json(resource)).compartment())
+    call.principal.check_compartment(*patients)
 
 
 def _checked_type(resource_type: str) -> None:

@@ -17,6 +17,8 @@ FHIR_JSON: Final = "application/fhir+json"
 _JSON: Final = frozenset({FHIR_JSON, "application/json", "text/json", "json"})
 _ANY: Final = frozenset({"*/*", "application/*", ""})
 _FORM: Final = "application/x-www-form-urlencoded"
+NDJSON: Final = "application/fhir+ndjson"
+_LINES: Final = frozenset({NDJSON, "application/ndjson", "application/x-ndjson", "ndjson"})
 
 
 class FhirResponse(Response):
@@ -59,6 +61,16 @@ def check_sent(content_type: str | None) -> None:
 def is_form(headers: Headers) -> bool:
     """Whether the body is a form, as of POST _search."""
     return headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
+
+
+def is_lines(headers: Headers) -> bool:
+    """Whether the body is NDJSON, a resource a line."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() in _LINES
+
+
+def is_lines_format(name: str) -> bool:
+    """Whether ``_outputFormat`` or ``inputFormat`` means NDJSON."""
+    return name.partition(";")[0].strip().lower().replace(" ", "+") in _LINES
 
 
 def parse_body(body: bytes) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from measurewise.api.fhir.arguments import Declared
+from measurewise.api.fhir.arguments import Arguments, Declared
 from measurewise.api.fhir.call import Call, Reply
-from measurewise.api.security.scopes import OPERATIONS, OperationNeeds
+from measurewise.api.security.scopes import OPERATIONS, OperationNeeds, operation_needs
 
 Level = Literal["system", "type", "instance"]
+LINES: Final = "(lines)"
+"""The argument under which an operation finds the NDJSON file that was sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,9 @@ class Operation:
 
     What a token must have for it stands in ``security.scopes.OPERATIONS`` under its name.
     ``handler`` runs in a thread and may take its time, but never more than a few seconds: what can take
-    longer is a job. ``affects_state`` operations are not offered by GET.
+    longer is a job. ``affects_state`` operations are not offered by GET. ``types_in`` names the parameter that
+    limits the resource types it deals with, and so what it asks of a token. One that ``takes_lines`` may be
+    sent NDJSON as its body, which the handler finds as a file: ``Arguments.one(LINES)``.
     """
 
     code: str
@@ -31,6 +35,8 @@ class Operation:
     affects_state: bool = False
     definition: str | None = None
     asynchronous: bool = False
+    types_in: str | None = None
+    takes_lines: bool = False
 
     @property
     def name(self) -> str:
@@ -41,6 +47,12 @@ class Operation:
     def needs(self) -> OperationNeeds:
         """What it asks of a token's scopes."""
         return OPERATIONS[self.name]
+
+    def needs_for(self, arguments: Arguments) -> OperationNeeds:
+        """What it asks of a token's scopes when it is asked for with these arguments."""
+        named = arguments.all(self.types_in) if self.types_in else ()
+        types = [kind for text in named for kind in str(text).split(",") if kind]
+        return operation_needs(self.name, types=types or None)
 
     @property
     def id(self) -> str:

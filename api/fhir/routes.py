@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from measurewise.api.audit import Interaction
 from measurewise.api.fhir import asynchronous, bundles, interactions, media
@@ -18,7 +20,7 @@ from measurewise.api.fhir.audit_trail import Asking, AuditTrail
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.media import FhirResponse
 from measurewise.api.fhir.metadata import capability_statement, operation_definition
-from measurewise.api.fhir.operation import Level, Operation
+from measurewise.api.fhir.operation import LINES, Level, Operation
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.validation import validated
 from measurewise.api.security.gate import principal as principal_of
@@ -37,10 +39,13 @@ def router(operations: Iterable[Operation]) -> APIRouter:
     found = APIRouter()
     offered = tuple(operations)
     _service_routes(found, offered)
-    found.include_router(asynchronous.job_router())
+    behind_the_gate = APIRouter(dependencies=[Depends(admitted)])
+    behind_the_gate.include_router(asynchronous.job_router())
+    _bundle_route(found)
     for operation in offered:
-        _operation_routes(found, operation)
-    _resource_routes(found)
+        _operation_routes(behind_the_gate, operation)
+    _resource_routes(behind_the_gate)
+    found.include_router(behind_the_gate)
     return found
 
 
@@ -57,8 +62,12 @@ def _service_routes(found: APIRouter, operations: Sequence[Operation]) -> None:
                 return FhirResponse(operation_definition(operation, base_url(request)))
         raise RequestError(f"there is no OperationDefinition/{identity}.", code="not-found")
 
-    @found.post("", tags=["Service"], summary="Batch or transaction")
-    @found.post("/", include_in_schema=False)
+
+def _bundle_route(found: APIRouter) -> None:
+    let_in = [Depends(admitted)]
+
+    @found.post("", tags=["Service"], summary="Batch or transaction", dependencies=let_in)
+    @found.post("/", include_in_schema=False, dependencies=let_in)
     async def bundle(request: Request) -> Response:
         body = media.parse_body(await body_of(request))
         kind: Interaction = "batch" if body.get("type") == "batch" else "transaction"
@@ -85,6 +94,10 @@ def _operation_endpoint(operation: Operation, level: Level) -> Callable[..., Any
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
         if request.method == "GET":
             arguments = from_query(operation.parameters, pairs, operation.name)
+        elif operation.takes_lines and media.is_lines(request.headers):
+            arguments = from_query(_optional(operation.parameters), pairs, operation.name)
+            (await principal_of(request)).permit_operation(operation.needs_for(arguments))
+            arguments = Arguments({**arguments.values, LINES: [await received(request, ".ndjson")]})
         else:
             body = await body_of(request)
             arguments = _posted(operation, body, pairs)
@@ -92,7 +105,7 @@ def _operation_endpoint(operation: Operation, level: Level) -> Callable[..., Any
         def work(call: Call) -> Reply:
             permitted = replace(
                 call,
-                principal=call.principal.permit_operation(operation.needs),
+                principal=call.principal.permit_operation(operation.needs_for(arguments)),
                 target=(operation.resource_type, identity),
                 arguments=arguments,
             )
@@ -233,6 +246,32 @@ def _reading(interaction: Callable[..., Reply], resource_type: str, *where: str)
     )
 
 
+async def admitted(request: Request) -> None:
+    """Who asks is let in before anything of the request is looked at; who is not is written down."""
+    try:
+        await principal_of(request)
+        media.check_accepted(request.headers.get("accept"), request.query_params.get("_format"))
+    except MeasurewiseError as error:
+        interaction: Interaction = "operation" if "$" in request.url.path else "read"
+        trail: AuditTrail = request.app.state.audit
+        await run_in_threadpool(trail.refused, None, _asking(request, interaction), error)
+        raise
+
+
+def _asking(
+    request: Request, interaction: Interaction, resource: str | None = None, operation: str | None = None
+) -> Asking:
+    return Asking(
+        interaction,
+        f"{request.method} {request.url.path}{f'?{request.url.query}' if request.url.query else ''}",
+        getattr(request.state, "request_id", ""),
+        base_url(request),
+        request.client.host if request.client is not None else None,
+        resource,
+        operation,
+    )
+
+
 async def respond(
     request: Request,
     interaction: Interaction,
@@ -246,21 +285,13 @@ async def respond(
     services: Services = request.app.state.services
     trail: AuditTrail = request.app.state.audit
     base = base_url(request)
-    asking = Asking(
+    asking = _asking(
+        request,
         interaction,
-        f"{request.method} {request.url.path}{f'?{request.url.query}' if request.url.query else ''}",
-        getattr(request.state, "request_id", ""),
-        base,
-        request.client.host if request.client is not None else None,
         f"{resource_type}/{identity}" if resource_type and identity else None,
         operation,
     )
-    try:
-        media.check_accepted(headers.get("accept"), request.query_params.get("_format"))
-        principal = await principal_of(request)
-    except MeasurewiseError as error:
-        await run_in_threadpool(trail.refused, None, asking, error)
-        raise
+    principal = await principal_of(request)
     call = Call(
         services,
         principal,
@@ -271,14 +302,16 @@ async def respond(
     )
     reply = await run_in_threadpool(trail.around, call, asking, work)
     if isinstance(reply, asynchronous.Queued):
-        if call.asynchronous:
+        if call.asynchronous or reply.always:
             return asynchronous.accepted(base, reply.job)
-        reply = await asynchronous.waited_for(services, call.access, reply.job)
+        reply = await asynchronous.waited_for(services, principal, reply.job)
     return response_of(reply)
 
 
 def response_of(reply: Reply) -> Response:
     """The response that says what a reply says."""
+    if reply.file is not None:
+        return FileResponse(reply.file, reply.status, dict(reply.headers), reply.media_type)
     return FhirResponse(
         reply.resource, status_code=reply.status, headers=dict(reply.headers), media_type=reply.media_type
     )
@@ -299,6 +332,29 @@ async def body_of(request: Request) -> bytes:
             )  # fmt: skip
         parts.append(part)
     return b"".join(parts)
+
+
+async def received(request: Request, suffix: str) -> Path:
+    """The body as a file in the data folder, which whoever asked for it removes. Raises RequestError."""
+    settings = request.app.state.services.settings
+    folder = settings.data_folder / "received"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{uuid.uuid4()}{suffix}"
+    size = 0
+    try:
+        with file.open("wb") as out:
+            async for part in request.stream():
+                size += len(part)
+                if size > settings.largest_body:
+                    raise RequestError(
+                        f"the body is larger than {settings.largest_body:,} bytes.", code="too-long",
+                        mend="Send it in several parts.",
+                    )  # fmt: skip
+                out.write(part)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    return file
 
 
 def base_url(request: Request) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations import (
+    care_gaps,
     evaluate,
     evaluate_measure,
     everything,
@@ -18,6 +19,7 @@ from measurewise.api.operations import (
 OPERATIONS: Final[tuple[Operation, ...]] = (
     evaluate_measure.OPERATION,
     evaluate.OPERATION,
+    care_gaps.OPERATION,
     everything.OPERATION,
     *value_sets.OPERATIONS,
     *logic.OPERATIONS,

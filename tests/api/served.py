@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 from fastapi.testclient import TestClient
 
 from measurewise.api.app import create_app
@@ -16,9 +17,9 @@ BASE = "http://127.0.0.1:8000"
 YEAR = {"periodStart": "2026-01-01", "periodEnd": "2026-12-31"}
 
 
-def start(settings: Settings) -> Iterator[TestClient]:
+def start(settings: Settings, issuer: httpx.AsyncClient | None = None) -> Iterator[TestClient]:
     """A client of a server with these settings, and one worker in a thread."""
-    app = create_app(settings)
+    app = create_app(settings, client=issuer)
     worker = Worker(app.state.services)
     thread = threading.Thread(target=worker.run)
     thread.start()

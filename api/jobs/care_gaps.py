@@ -1,0 +1,77 @@
+"""The job of ``$care-gaps`` over many stored patients."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
+from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, prepare_gaps
+from measurewise.api.services.context import Services
+from measurewise.api.services.subjects import Asked, find_subjects
+from measurewise.engine.measure.reports.edge import to_json
+from measurewise.engine.runner.issues import Issue
+from measurewise.store.jobs import Job
+
+NAME: Final = "care-gaps"
+_SHARE: Final = 100
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The request of the job: which gaps, and whose."""
+
+    gaps: CareGapsRequest
+    asked: Asked
+
+
+class _Found(msgspec.Struct):
+    documents: list[msgspec.Raw]
+    issues: list[dict[str, Any]]
+
+
+def _request(job: Job) -> Finding:
+    return msgspec.json.decode(job.request, type=Finding)
+
+
+def _plan(services: Services, job: Job) -> Plan:
+    request = _request(job)
+    prepare_gaps(services, request.gaps)
+    with services.database.read() as connection:
+        found = find_subjects(connection, requester_of(job).access, request.asked, request.gaps.period)
+    starts = range(0, len(found.patients), _SHARE)
+    shares = [found.patients[start : start + _SHARE] for start in starts]
+    return Plan([msgspec.json.encode(share) for share in shares], len(found.patients), "looking for gaps")
+
+
+def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
+    patients = msgspec.json.decode(work, type=list[tuple[str, str]])
+    documents, issues = care_gaps(services, requester_of(job).access, _request(job).gaps, patients)
+    found = _Found(
+        [msgspec.Raw(to_json(document)) for document in documents], [issue.as_json() for issue in issues]
+    )
+    return Done(msgspec.json.encode(found), len(patients))
+
+
+def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
+    shares = [msgspec.json.decode(outcome, type=_Found) for outcome in outcomes]
+    documents = [document for share in shares for document in share.documents]
+    issues = [Issue(**issue) for share in shares for issue in share.issues]
+    return to_json(answer(documents, issues))
+
+
+def answer(documents: list[Any], issues: list[Issue]) -> dict[str, Any]:
+    """Parameters with a document a patient, and an OperationOutcome where somebody could not be evaluated."""
+    parts = [{"name": "return", "resource": document} for document in documents]
+    errors = [issue for issue in issues if issue.severity == "error"]
+    if errors:
+        told = [{"severity": "error", "code": issue.code, "diagnostics": str(issue)} for issue in errors]
+        outcome = {"resourceType": "OperationOutcome", "issue": told}
+        parts.append({"name": "not-evaluated", "resource": outcome})
+    found: dict[str, Any] = {"resourceType": "Parameters"}
+    if parts:
+        found["parameter"] = parts
+    return found
+
+
+KIND: Final = Kind(NAME, _plan, _step, _finish)

@@ -1,0 +1,132 @@
+"""``Measure/$care-gaps`` (DEQM STU5, and the universal realm's ballot).
+
+https://hl7.org/fhir/us/davinci-deqm/STU5/OperationDefinition-care-gaps.html
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from measurewise.api.fhir import asynchronous
+from measurewise.api.fhir.arguments import Declared, missing, refused
+from measurewise.api.fhir.call import Call, Reply
+from measurewise.api.fhir.operation import Operation
+from measurewise.api.fhir.outcomes import RequestError
+from measurewise.api.jobs import care_gaps as job
+from measurewise.api.operations.evaluate import MEASURES, PERIOD
+from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, measures_about, prepare_gaps
+from measurewise.api.services.measures import canonical_of, measures_named
+from measurewise.api.services.subjects import Asked, find_subjects
+from measurewise.engine.measure.gaps import GapStatus
+from measurewise.engine.measure.reports.edge import to_json
+from measurewise.store.resources import valid_id
+
+_PARAMETERS: Final = (
+    *PERIOD,
+    Declared("subject", "string", "Patient/[id] or Group/[id]."),
+    Declared("subjectGroup", "Group", "The subjects as a Group in the request."),
+    Declared("organization", "string", "Organization/[id]: its patients; not with subject."),
+    Declared("practitioner", "string", "Practitioner/[id]: theirs among the organization's patients."),
+    Declared(
+        "status",
+        "code",
+        "Which gaps; all but those that are not applicable, where none is given.",
+        maximum=None,
+        codes=tuple(GapStatus),
+    ),
+    *MEASURES,
+    Declared("measure", "canonical", "As measureUrl.", maximum=None),
+    Declared("topic", "string", "Only measures of this topic: system|code, a code or a text.", maximum=None),
+    Declared("program", "string", "Only measures of this programme.", maximum=None),
+    Declared("reporter", "string", "Who reports: Organization/[id] or Practitioner/[id]."),
+    Declared("isDocument", "boolean", "Whether each patient's gaps come as a document; true if not given."),
+)
+
+
+def find_care_gaps(call: Call) -> Reply:
+    """Parameters with a Bundle for each patient who has such gaps. Raises MeasurewiseError."""
+    arguments = call.arguments
+    services = call.services
+    subject, organization = arguments.text("subject"), arguments.text("organization")
+    group, practitioner = arguments.one("subjectGroup"), arguments.text("practitioner")
+    if organization is not None and (subject is not None or group is not None):
+        raise refused("organization", "and subject exclude each other")
+    if practitioner is not None and organization is None:
+        raise missing("organization", "A practitioner is named with their organization.")
+    if subject is None and group is None and organization is None:
+        raise missing("subject", "Name a patient, a group or an organization.")
+    _check_reference("subject", subject, ("Patient", "Group"))
+    _check_reference("organization", organization, ("Organization",))
+    _check_reference("practitioner", practitioner, ("Practitioner",))
+    call.principal.check_subject(subject)
+    measures = _measures(call)
+    request = CareGapsRequest(
+        measures,
+        arguments.required("periodStart"),
+        arguments.required("periodEnd"),
+        tuple(str(status) for status in arguments.all("status"))
+        or (GapStatus.OPEN, GapStatus.CLOSED, GapStatus.PROSPECTIVE),
+        arguments.text("reporter") or organization,
+        arguments.one("isDocument") is not False,
+    )
+    request.period.interval(services.settings.zone_minutes)
+    prepare_gaps(services, request)
+    asked = Asked(subject, group, practitioner, organization)
+    with services.database.read() as connection:
+        found = find_subjects(connection, call.access, asked, request.period)
+    touched = tuple(f"Measure/{name}" for name in measures)
+    if call.asynchronous or len(found.patients) > services.settings.inline_patients:
+        return asynchronous.queue(call, job.NAME, job.Finding(request, asked), touched=touched)
+    documents, issues = care_gaps(services, call.access, request, found.patients)
+    patients = tuple(identity for _, identity in found.patients)
+    return Reply(to_json(job.answer(documents, issues)), touched=touched, patients=patients)
+
+
+def _measures(call: Call) -> tuple[str, ...]:
+    """The measures named, or all; of these those with the topics and programmes asked for."""
+    arguments = call.arguments
+    content = call.services.catalog.content
+    topics = [str(topic) for topic in arguments.all("topic")]
+    programs = [str(program) for program in arguments.all("program")]
+    named: list[Any] = [
+        arguments.all("measureId"),
+        [*arguments.all("measureUrl"), *arguments.all("measure")],
+        arguments.all("measureIdentifier"),
+    ]
+    about = {canonical_of(measure): None for measure in measures_about(content, topics, programs)}
+    if any(named):
+        found = [name for name in measures_named(call.services.catalog, *named) if name in about]
+    else:
+        found = [name for name in about if _is_proportion(content.measure(name).resource)]
+    if not found:
+        raise RequestError(
+            "no measure has this topic and programme.", code="not-found", where="topic", status=404
+        )
+    return tuple(found)
+
+
+def _is_proportion(resource: Any) -> bool:
+    """Whether a measure is one that gaps can be told of; others are passed over where none is named."""
+    codings = (resource.get("scoring") or {}).get("coding") or ()
+    return any(coding.get("code") == "proportion" for coding in codings) or not codings
+
+
+def _check_reference(name: str, reference: str | None, types: tuple[str, ...]) -> None:
+    if reference is None:
+        return
+    kind, _, identity = reference.rpartition("/")
+    if kind.rpartition("/")[2] not in types or not valid_id(identity):
+        listed = " or ".join(f"{kind}/[id]" for kind in types)
+        raise refused(name, f"is '{reference}'", f"Write {listed}.")
+
+
+OPERATION: Final = Operation(
+    "care-gaps",
+    "Gaps in care (DEQM)",
+    "Measure",
+    ("type",),
+    _PARAMETERS,
+    find_care_gaps,
+    definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/care-gaps",
+    asynchronous=True,
+)
