@@ -77,7 +77,7 @@ class Page:
 
 def search(connection: Connection, access: Access, asked: Search, codes: Codes) -> Page:
     """One page. Raises SearchError for parameters that cannot be honoured; none is ignored."""
-    condition = _conditions(access, asked, codes)
+    condition = conditions(access, asked, codes)
     total = None
     if asked.total:
         total = connection.execute(select(func.count()).select_from(resources).where(condition)).scalar_one()
@@ -113,16 +113,17 @@ def _page(query: Select[Any], asked: Search) -> tuple[Select[Any], int]:
     return query.order_by(resources.c.key).offset(after), after
 
 
-def _conditions(access: Access, asked: Search, codes: Codes) -> ColumnElement[bool]:
-    conditions = [
+def conditions(access: Access, asked: Search, codes: Codes) -> ColumnElement[bool]:
+    """What the rows of ``resources`` that a search finds meet. Raises SearchError."""
+    found = [
         resources.c.type == asked.resource_type,
         resources.c.deleted.is_(False),
         access.rows(resources),
     ]
     known = parameters(asked.resource_type)
     for criterion in asked.criteria:
-        conditions.append(_condition(asked.resource_type, criterion, known, codes))
-    return and_(*conditions)
+        found.append(_condition(asked.resource_type, criterion, known, codes))
+    return and_(*found)
 
 
 def _condition(
@@ -370,4 +371,14 @@ def _split(value: str) -> list[str]:
     return [*parts, current]
 
 
-__all__ = ["DEFAULT_COUNT", "MOST", "Codes", "Criterion", "Page", "Search", "microseconds", "search"]
+__all__ = [
+    "DEFAULT_COUNT",
+    "MOST",
+    "Codes",
+    "Criterion",
+    "Page",
+    "Search",
+    "conditions",
+    "microseconds",
+    "search",
+]

@@ -21,9 +21,9 @@ class Operation:
 
     What a token must have for it stands in ``security.scopes.OPERATIONS`` under its name.
     ``handler`` runs in a thread and may take its time, but never more than a few seconds: what can take
-    longer is a job. ``affects_state`` operations are not offered by GET. ``types_in`` names the parameter that
-    limits the resource types it deals with, and so what it asks of a token. One that ``takes_lines`` may be
-    sent NDJSON as its body, which the handler finds as a file: ``Arguments.one(LINES)``.
+    longer is a job. ``affects_state`` operations are not offered by GET. ``types_in`` names the parameter
+    that limits the resource types it deals with, and so what it asks of a token. One that ``takes_lines``
+    may be sent NDJSON as its body, which the handler finds as a file: ``Arguments.one(LINES)``.
     """
 
     code: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,18 +33,31 @@ class Done:
     count: int
 
 
+Answer = Literal["bundle", "itself"]
+"""How a client that polls gets the result: in a batch-response Bundle, or as it is (a Bulk Data manifest)."""
+
+
+def _nothing_to_forget(services: Services, identity: str) -> None:
+    """Most jobs leave nothing behind but their row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of job. Each function may be called again after a crash, and must then come to the same.
 
     ``plan`` deals out the work, ``step`` does one piece, ``finish`` makes the result of all outcomes: a FHIR
-    resource as JSON. What they raise of the MeasurewiseError family ends the job with that error.
+    resource as JSON. What they raise of the MeasurewiseError family ends the job with that error. ``forget``
+    removes what a job (by its id) keeps outside the store, when it is cancelled or its result given up; a
+    result that ``expires`` so many seconds after the job ended is not given afterwards.
     """
 
     name: str
     plan: Callable[[Services, Job], Plan]
     step: Callable[[Services, Job, bytes, Tick], Done]
     finish: Callable[[Services, Job, list[bytes]], bytes]
+    answer: Answer = "bundle"
+    forget: Callable[[Services, str], None] = _nothing_to_forget
+    expires: Callable[[Services], float] | None = None
 
 
 class Requester(msgspec.Struct, frozen=True):
