@@ -98,6 +98,9 @@ def _concept_list(em: Emitter, node: elm.Query) -> Term | None:
     """``list X return all FHIRHelpers.ToConcept(X)``: a list of CodeableConcepts seen as Concepts."""
     if len(node.source) != 1 or node.where or node.relationship or node.let or node.sort or not node.return_:
         return None
+    # Only a call makes a Concept of a row; looking further would compile nested queries twice at each level.
+    if not isinstance(node.return_.expression, elm.FunctionRef):
+        return None
     with em.w.captured():
         source = em.expr(node.source[0].expression)
         if source.type != ListType(NamedType("FHIR", "CodeableConcept")):
