@@ -7,12 +7,18 @@ from typing import Final
 
 from measurewise.qrda.validation.schema import Violation
 
-_CONFORMANCE: Final = re.compile(r"\s*\((?:such that it )?CONF:\s*[^)]*\)\.?")
+_CONFORMANCE: Final = re.compile(r"\s*\(CONF:\s*[^)]*\)")
 _CARDINALITY: Final = re.compile(
     r"SH(?:ALL|OULD) contain (?P<how>exactly one|at least one|zero or one|zero or more)\s*(?:\[[^\]]*\])?\s*"
-    r"(?P<what>@?[\w:/.\-]+(?:=\"[^\"]*\")?)"
+    r"(?P<what>@?[A-Za-z][\w:/-]*(?:\.[A-Za-z][\w:/-]*)*)"
 )
-_FIXED: Final = re.compile(r"^\s*=?\s*\"(?P<value>[^\"]+)\"")
+_VALUE: Final = re.compile(r"@(?P<name>[\w:]+)\s*=\s*[\"“](?P<value>[^\"”]*)[\"”]")
+_VALUE_SET: Final = re.compile(r"selected from ValueSet (?P<name>.+?) (?:urn:oid:|\{?2\.16)")
+_TEMPLATE: Final = re.compile(
+    r"\(identifier:\s*urn:(?:hl7ii|oid):(?P<id>[\d.]+)(?::(?P<extension>[\w-]+))?\)"
+)
+_FORBIDDEN: Final = re.compile(r"SHALL NOT (?:contain|have|include) (?P<what>[^.,;]+)")
+_EITHER: Final = re.compile(r"SHALL have either (?P<these>.+?) but SHALL NOT have (?:both|all)", re.DOTALL)
 _HOW: Final = {
     "exactly one": "exactly one",
     "at least one": "at least one",
@@ -38,12 +44,36 @@ _OTHER_SCHEMA: Final = "Change the element so that it has the form that the CDA 
 
 def mend_of_assertion(text: str, element: str) -> str:
     """What to do about a failed schematron assertion at an element of that name."""
-    plain = _CONFORMANCE.sub("", text)
+    plain = " ".join(_CONFORMANCE.sub("", text).split())
+    either = _EITHER.search(plain)
+    if either is not None:
+        return f"Give this {element} one of these and no more: {either['these']}."
     counted = _CARDINALITY.search(plain)
     if counted is None:
-        return _GENERAL
-    what = counted["what"].rstrip(".,;")
-    return f"Give this {element} {_HOW[counted['how']]} {what}, as the rule describes it."
+        forbidden = _FORBIDDEN.search(plain)
+        return _GENERAL if forbidden is None else f"Take out of this {element} {forbidden['what'].strip()}."
+    what = counted["what"]
+    fixed = _fixed(
+        plain[counted.end("what") :] if not what.startswith("@") else plain[counted.start("what") :]
+    )
+    if what == element and fixed:
+        return f"Write this {element} with {fixed}."
+    if what.startswith("@") and fixed.startswith(f"{what}="):
+        return f"Give this {element} {fixed}."
+    return f"Give this {element} {_HOW[counted['how']]} {what}{f' with {fixed}' if fixed else ''}."
+
+
+def _fixed(rest: str) -> str:
+    """The values that what is counted must have, as far as the words name them."""
+    told = [f'@{one["name"]}="{one["value"]}"' for one in _VALUE.finditer(rest)]
+    template = _TEMPLATE.search(rest)
+    if template is not None:
+        extension = f" and extension {template['extension']}" if template["extension"] else ""
+        told.append(f"the template {template['id']}{extension}")
+    chosen = _VALUE_SET.search(rest)
+    if chosen is not None:
+        told.append(f"a code of the value set {chosen['name'].strip()}")
+    return ", ".join(told)
 
 
 def mend_of_schema(violation: Violation) -> str:

@@ -8,6 +8,7 @@ import pytest
 from lxml import etree
 
 from measurewise.qrda.validation import validate, validate_category1
+from measurewise.qrda.validation.mending import mend_of_assertion
 
 SHARED = Path(__file__).parents[3] / "shared" / "qrda"
 pytestmark = pytest.mark.skipif(
@@ -48,3 +49,35 @@ def test_a_finding_names_rule_place_and_mending() -> None:
     realm = next(one for one in found if "realmCode" in one.text and one.stage == "schematron")
     assert realm.mend.startswith("Give this ClinicalDocument exactly one realmCode")
     assert realm.path == "/*[local-name() = 'ClinicalDocument' and namespace-uri() = 'urn:hl7-org:v3']"
+
+
+@pytest.mark.parametrize(
+    ("text", "element", "mend"),
+    [
+        ("SHALL contain exactly one [1..1] typeId (CONF:1).", "a", "Give this a exactly one typeId."),
+        (
+            "SHALL contain exactly one [1..1] templateId (CONF:1) such that it SHALL contain exactly one "
+            '[1..1] @root="1.2" (CONF:2). SHALL contain exactly one [1..1] @extension="2020" (CONF:3).',
+            "templateId",
+            'Write this templateId with @root="1.2", @extension="2020".',
+        ),
+        (
+            'This statusCode SHALL contain exactly one [1..1] @code="completed" (CodeSystem: X urn:oid:1.2).',
+            "statusCode",
+            'Give this statusCode @code="completed".',
+        ),
+        (
+            "SHALL contain at least one [1..*] entry (CONF:1) such that it SHALL contain exactly one "
+            "[1..1] Act (identifier: urn:hl7ii:1.2.3:2020-12-01) (CONF:2).",
+            "section",
+            "Give this section at least one entry with the template 1.2.3 and extension 2020-12-01.",
+        ),
+        (
+            "Data types of CS SHALL have either @code or @nullFlavor but SHALL NOT have both (CONF:1)",
+            "realmCode",
+            "Give this realmCode one of these and no more: @code or @nullFlavor.",
+        ),
+    ],
+)
+def test_a_sentence_says_how_to_mend(text: str, element: str, mend: str) -> None:
+    assert mend_of_assertion(text, element) == mend
