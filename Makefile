@@ -22,6 +22,10 @@ run: setup ## Set up, then compute the shipped measures over synthetic patients
 	$(BIN)/measurewise synthesize --patients $(PATIENTS) --seed $(SEED) --year $(YEAR) --output $(OUT)/patients.ndjson
 	$(BIN)/measurewise evaluate --patients $(OUT)/patients.ndjson --period $(YEAR)
 
+.PHONY: serve
+serve: setup ## Set up, then serve measures and patients over FHIR on this machine
+	$(BIN)/measurewise serve
+
 .PHONY: test
 test: check ## Set up, check the code, then run the tests
 	$(BIN)/pytest
