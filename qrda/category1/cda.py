@@ -71,6 +71,10 @@ _FIXED: Final[dict[str, tuple[tuple[str, dict[str, str]], ...]]] = {
 }
 
 
+# Templates within an entry that require an id of their own.
+_IDENTIFIED: Final = (f"{_C}9",)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of a place."""
@@ -176,6 +180,9 @@ def _made(parent: etree._Element, step: Step) -> etree._Element:
     insert(parent, made)
     add_templates(made, step.templates)
     for root, _ in step.templates:
+        if root in _IDENTIFIED:
+            owners = (one.get("root", "") for above in made.iterancestors() for one in children(above, "id"))
+            insert(made, etree.Element(qualified("id"), root=derived_id(root, *owners)))
         for place, attributes in _FIXED.get(root, ()):
             leading, _, last = place.rpartition("/")
             holder = make(made, leading)

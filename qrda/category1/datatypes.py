@@ -93,10 +93,13 @@ def codes(concepts: Any) -> set[str]:
     """The codes of a list of CodeableConcepts (or of one)."""
     if isinstance(concepts, dict):
         concepts = [concepts]
+    listed = (
+        (one.get("coding") for one in concepts if isinstance(one, dict)) if isinstance(concepts, list) else ()
+    )
     return {
         str(coding.get("code"))
-        for one in (concepts if isinstance(concepts, list) else ())
-        if isinstance(one, dict)
-        for coding in (one.get("coding") or ())
+        for codings in listed
+        if isinstance(codings, list)
+        for coding in codings
         if isinstance(coding, dict)
     }
