@@ -10,7 +10,7 @@ from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda import qpp
 from measurewise.qrda.category3.document import Document, Kind, read_document
 from measurewise.qrda.category3.finding import Finding, finding
-from measurewise.qrda.category3.reading import SIZE_LIMIT, UnreadableXmlError, path_of, places, read_xml
+from measurewise.qrda.category3.reading import SIZE_LIMIT, Paths, UnreadableXmlError, places, read_xml
 from measurewise.qrda.category3.roster import Roster, roster_findings
 from measurewise.qrda.category3.rules import findings, programme_of, reporting_day
 from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_template
@@ -18,6 +18,7 @@ from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_temp
 _STOPPED: Final = 3
 # CMS's tool shows no more errors than these, and says so (82).
 _SHOWN: Final = 100
+_TOLD: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What became of a file.
+    """What became of a file; of its errors 10,000 at most are told, its codes are all there.
 
     ``qpp`` is there whenever CMS's own rules let the file pass, so also where ``status`` is ERR for a rule
     that only Measurewise applies; it is None otherwise.
@@ -137,8 +138,10 @@ def _judged(found: list[Finding], data: bytes, converted: dict[str, Any] | None)
 
 
 def _located(found: list[Finding], data: bytes) -> list[Located]:
-    at = places((one.at for one in found if one.at is not None), data)
+    told = found[:_TOLD]
+    at = places((one.at for one in told if one.at is not None), data)
+    paths = Paths()
     return [
-        Located(one, "", 0, 0) if one.at is None else Located(one, path_of(one.at), *at[one.at])
-        for one in found
+        Located(one, "", 0, 0) if one.at is None else Located(one, paths.of(one.at), *at[one.at])
+        for one in told
     ]

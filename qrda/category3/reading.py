@@ -121,19 +121,40 @@ def _start_tags(data: bytes, wanted: Collection[int]) -> dict[int, tuple[int, in
 
 def path_of(element: etree._Element) -> str:
     """An XPath that any XPath 1.0 processor can follow without knowing a prefix."""
-    steps: list[str] = []
-    current: etree._Element | None = element
-    while current is not None:
-        name = etree.QName(current)
-        test = f"*[local-name() = '{name.localname}' and namespace-uri() = '{name.namespace or ''}']"
-        parent = current.getparent()
-        if parent is not None:
-            same = list(parent.iterchildren(current.tag))
-            if len(same) > 1:
-                test += f"[{same.index(current) + 1}]"
-        steps.append(test)
-        current = parent
-    return "/" + "/".join(reversed(steps))
+    return Paths().of(element)
+
+
+class Paths:
+    """XPaths of many elements of one document; siblings are counted once."""
+
+    def __init__(self) -> None:
+        # By parent, each child's place among those of its name (0 where it is the only one).
+        self._places: dict[etree._Element, dict[etree._Element, int]] = {}
+
+    def of(self, element: etree._Element) -> str:
+        """The path of an element: see :func:`path_of`."""
+        steps: list[str] = []
+        current: etree._Element | None = element
+        while current is not None:
+            name = etree.QName(current)
+            test = f"*[local-name() = '{name.localname}' and namespace-uri() = '{name.namespace or ''}']"
+            parent = current.getparent()
+            place = 0 if parent is None else self._place(parent, current)
+            steps.append(f"{test}[{place}]" if place else test)
+            current = parent
+        return "/" + "/".join(reversed(steps))
+
+    def _place(self, parent: etree._Element, child: etree._Element) -> int:
+        found = self._places.get(parent)
+        if found is None:
+            found = self._places[parent] = {}
+            by_name: dict[str, list[etree._Element]] = {}
+            for one in parent.iterchildren("{*}*"):
+                by_name.setdefault(str(one.tag), []).append(one)
+            for same in by_name.values():
+                for number, one in enumerate(same, start=1):
+                    found[one] = number if len(same) > 1 else 0
+        return found[child]
 
 
 def _check_encoding(data: bytes) -> None:

@@ -12,7 +12,7 @@ from lxml import etree
 
 from measurewise.qrda.category3.conversion import year_of
 from measurewise.qrda.category3.document import read_document
-from measurewise.qrda.category3.reading import UnreadableXmlError, path_of, places, read_xml
+from measurewise.qrda.category3.reading import Paths, UnreadableXmlError, places, read_xml
 from measurewise.qrda.validation import schematron
 from measurewise.qrda.validation.finding import ValidationFinding
 from measurewise.qrda.validation.mending import mend_of_assertion, mend_of_schema
@@ -165,10 +165,11 @@ def _placed(judged: list[_Judged], root: etree._Element, data: bytes) -> list[Va
     order = {element: number for number, element in enumerate(root.iter("{*}*")) if element in at}
     seen: set[tuple[str, str | None, str, etree._Element]] = set()
     placed = []
+    paths = Paths()
     for found, element in sorted(judged, key=lambda one: order[one[1]]):
         key = (found.stage, found.rule, found.text, element)
         if key not in seen:
             seen.add(key)
             line, column = at[element]
-            placed.append(replace(found, path=path_of(element), line=line, column=column))
+            placed.append(replace(found, path=paths.of(element), line=line, column=column))
     return placed

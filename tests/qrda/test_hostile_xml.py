@@ -6,6 +6,7 @@ import gzip
 import io
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -94,6 +95,22 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 answer = convert(floods[sys.argv[1]])
 print(answer.codes, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
+
+
+def test_a_hundred_thousand_errors_are_told_in_seconds() -> None:
+    count = '<observation><templateId root="2.16.840.1.113883.10.20.27.3.16"/></observation>'
+    data = (
+        '<ClinicalDocument xmlns="urn:hl7-org:v3"><templateId root="2.16.840.1.113883.10.20.27.1.2" '
+        'extension="2024-12-01"/><section><templateId root="2.16.840.1.113883.10.20.27.2.3"/>'
+        f'<organizer><templateId root="2.16.840.1.113883.10.20.27.3.17"/>{count * 100_000}'
+        "</organizer></section></ClinicalDocument>"
+    ).encode()
+    started = time.process_time()
+    answer = convert(data)
+    assert time.process_time() - started < 30
+    assert (answer.status, answer.codes) == ("ERR", (24, 32, 52, 82, 95))
+    assert len(answer.errors) == 10_000
+    assert answer.errors[-1].path.endswith("]")
 
 
 @pytest.mark.parametrize(
