@@ -45,6 +45,8 @@ class Capabilities:
     transaction: bool
     last_updated: frozenset[str]
     """The types that can be searched by ``_lastUpdated``."""
+    history: bool = False
+    """Whether the history of the whole system is offered (``history-system``)."""
 
     @property
     def everything(self) -> bool:
@@ -93,6 +95,7 @@ def capabilities_of(statement: Any, *, where: str = "") -> Capabilities:
     exports: set[ExportLevel] = set()
     last_updated: set[str] = set()
     transaction = False
+    history = False
     for rest in _dicts(statement.get("rest")):
         if rest.get("mode") == "client":
             continue
@@ -100,6 +103,7 @@ def capabilities_of(statement: Any, *, where: str = "") -> Capabilities:
         transaction = transaction or any(
             i.get("code") == "transaction" for i in _dicts(rest.get("interaction"))
         )
+        history = history or any(i.get("code") == "history-system" for i in _dicts(rest.get("interaction")))
         if "export" in _operations(rest):
             exports.add("system")
         for resource in _dicts(rest.get("resource")):
@@ -125,6 +129,7 @@ def capabilities_of(statement: Any, *, where: str = "") -> Capabilities:
         exports=frozenset(exports),
         transaction=transaction,
         last_updated=frozenset(last_updated),
+        history=history,
     )
 
 

@@ -287,7 +287,7 @@ class FhirClient:
                     known.add(key)
                 entries += 1
                 yield resource
-            link = _next(bundle)
+            link = next_link(bundle)
             if link is None:
                 if total is not None and entries < total:
                     raise SourceError(
@@ -348,7 +348,8 @@ def _origin(url: str) -> tuple[str, str, int]:
     return scheme, (parts.hostname or "").lower(), parts.port or (443 if scheme == "https" else 80)
 
 
-def _next(bundle: Mapping[str, Any]) -> str | None:
+def next_link(bundle: Mapping[str, Any]) -> str | None:
+    """The address of the page after this one, if there is one."""
     for link in bundle.get("link") or ():
         if type(link) is dict and link.get("relation") == "next" and type(link.get("url")) is str:
             return str(link["url"])
