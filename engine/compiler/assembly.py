@@ -17,6 +17,7 @@ from measurewise.engine.compiler.constants import Constants
 from measurewise.engine.compiler.emitter import Emitter, Names
 from measurewise.engine.compiler.entries import Definition, Parameter, Variant
 from measurewise.engine.compiler.freedom import Freedom
+from measurewise.engine.compiler.inlining import Inlining
 from measurewise.engine.compiler.readers import ChoiceReaders
 from measurewise.engine.compiler.retrieval import CodeElement, Kind, Retrieval
 from measurewise.engine.compiler.shapes import Shapes
@@ -43,6 +44,10 @@ FIRST_SLOT = 2
 """Slot 0 holds the record, slot 1 the patient."""
 
 
+WITHIN = {"interval_in_": "p", "interval_included_in": "i"}
+"""What is asked of a parameter's interval, and how the tests of it are told apart by name."""
+
+
 class Assembly:
     """The state of compiling one program."""
 
@@ -52,6 +57,7 @@ class Assembly:
         self.constants = Constants(self)
         self.freedom = Freedom()
         self.sharing = Sharing(self)
+        self.inlining = Inlining()
         self.readers = ChoiceReaders(self)
         self.prelude: list[str] = []
         self.functions: list[str] = []
@@ -63,6 +69,7 @@ class Assembly:
         self._open: list[tuple[Unit, str]] = []
         self._variants: dict[tuple[int, tuple[DataType, ...], tuple[bool, ...]], Variant] = {}
         self._named: dict[str, Term] = {}
+        self._within: dict[str, str] = {}
         self._keys: dict[int, Any] = {}
         self._twins: dict[tuple[Any, ...], Definition] = {}
         self._function_count = 0
@@ -342,6 +349,16 @@ class Assembly:
             found = Parameter(unit.name, name, variable, kind, default)
             self.parameters[unit, name] = found
         return Term(found.variable, found.type, atomic=True)
+
+    def held_to(self, period: Term, name: str, precision: int | None) -> str | None:
+        """The global that holds times to a parameter's interval (``during day of "Measurement Period"``)."""
+        if name not in WITHIN or all(period.text != p.variable for p in self.parameters.values()):
+            return None
+        made = f"within_tests({period.text}, {precision})"
+        if made not in self._within:
+            name_of = self._within[made] = f"W{len(self._within) + 1}"
+            self.prelude.append(f"{name_of}p, {name_of}i = {made}")
+        return f"{self._within[made]}{WITHIN[name]}"
 
     # -------------------------------------------------------- retrieves, terminology
 

@@ -73,6 +73,7 @@ LIFTED = (
     elm.Min,
     elm.Max,
     elm.CalculateAgeAt,
+    elm.ToDateTime,
 )
 """Nodes that cost enough to be evaluated once for a patient when they are closed."""
 
@@ -135,7 +136,11 @@ class Emitter:
             lifted = self.assembly.sharing.lifted(self.unit, node, self.where)
             if lifted is not None:
                 return lifted
-        return rule(self, node)
+        term = rule(self, node)
+        if term.atomic:
+            return term
+        known = self.w.known(term.text)
+        return term if known is None else replace(term, text=known.text, atomic=True)
 
     def atom(self, node: elm.Expression, stem: str = "t") -> Term:
         """The value of a node as a name or constant."""

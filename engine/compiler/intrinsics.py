@@ -73,7 +73,8 @@ def intrinsic(em: Emitter, unit: Unit, node: elm.FunctionRef, arguments: list[Te
     if name == "ToInterval" and kind == NamedType("FHIR", "Period"):
         reader = _period_reader(em, unit, node)
         if reader is not None:
-            return Term(f"{reader}({argument.text})", IntervalType(DATETIME))
+            # Conditions on one row mostly ask of its period several times.
+            return em.w.atom(Term(f"{reader}({argument.text})", IntervalType(DATETIME)))
     if name == "ToValue" and isinstance(argument.origin, ChoiceElement):
         return _choice_value(em, unit, node, argument.origin)
     return None

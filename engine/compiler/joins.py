@@ -4,9 +4,11 @@ Where a query walks one list for each row of another, its conditions are taken a
 
 * a condition on the inner row alone filters the inner list once for the patient;
 * ``inner = outer`` on strings or integers becomes a look-up in a table;
-* a timing phrase between inner and outer becomes a look-up in a :class:`TimeIndex`.
+* a timing phrase between inner and outer becomes a look-up in a :class:`TimeIndex`, and several of which one
+  must be true become several look-ups.
 
-The first two decide; the last only narrows, and the phrase is still tested on each row that comes through.
+The first two decide; the last only narrows, and the condition is still tested on each row that comes through.
+Small functions are looked into for what they say of a row (``inlining.py``).
 """
 
 from __future__ import annotations
@@ -43,11 +45,11 @@ SHARING = (
     elm.SameAs,
     elm.Starts,
     elm.Ends,
-    elm.Meets,
-    elm.MeetsBefore,
-    elm.MeetsAfter,
 )
-"""Phrases true only of times that share a moment, or nearly."""
+"""Phrases true only of times that share a moment."""
+
+NEAR = (elm.Meets, elm.MeetsBefore, elm.MeetsAfter)
+"""Phrases true only of times that lie next to each other."""
 
 BEFORE = (elm.Before, elm.SameOrBefore, elm.Less, elm.LessOrEqual)
 AFTER = (elm.After, elm.SameOrAfter, elm.Greater, elm.GreaterOrEqual)
@@ -76,7 +78,7 @@ class Access:
 
 @dataclass
 class _Timed:
-    """Timing phrases on one time of the inner row."""
+    """Timing phrases on one time of the inner row, all of which must be true."""
 
     key: elm.Expression
     windows: list[tuple[str, elm.Expression, int | None]] = field(default_factory=list)
@@ -84,7 +86,11 @@ class _Timed:
     def weight(self) -> int:
         """How much the phrases narrow: 2 with both ends, else 1."""
         kinds = {kind for kind, _, _ in self.windows}
-        return 2 if "window_at" in kinds or len(kinds) > 1 else 1
+        return 2 if kinds & {"window_at", "window_near"} or len(kinds) > 1 else 1
+
+
+_Ways = list[_Timed]
+"""Of these, one must be true."""
 
 
 def inner_rows(
@@ -127,22 +133,15 @@ def inner_rows(
         return None
     element = Term("x", rows.type.element, atomic=True, nullable=not rows.solid)
     for condition in joint:
-        found = _equality(em, alias, condition, listed, element)
-        if found is not None:
-            others = [c for c in joint if c is not condition]
-            return Access(found, element, others + rest)
-    timed = _timed(em, alias, joint, element)
-    if timed is not None:
-        index = em.assembly.sharing.time_index(em.unit, listed, alias, timed.key, em.where)
-        windows = []
-        for kind, outer, precision in timed.windows:
-            value = em.expr(outer)
-            windows.append(
-                f"{kind}({value.text}, {precision})" if precision is not None else f"{kind}({value.text})"
-            )
-        if len(timed.windows) == 1 and windows[0].startswith("window_at("):
-            return Access(f"{index}.{'some_' * some}around({windows[0][10:]}", element, joint + rest)
-        return Access(f"{index}.{'some_' * some}within({', '.join(windows)})", element, joint + rest)
+        said = _said(em, alias, condition, element)
+        for part in said:
+            found = _equality(em, alias, part, listed, element)
+            if found is not None:
+                others = [p for p in said if p is not part] + [c for c in joint if c is not condition]
+                return Access(found, element, others + rest)
+    ways = _timed(em, alias, joint, element)
+    if ways is not None:
+        return Access(_look_up(em, alias, listed, ways, some), element, joint + rest)
     if not alone:
         return None
     text = rows.text if not rows.nullable else f"({rows.text} or ())"
@@ -202,30 +201,121 @@ def _equality(
     return f"{table}.get({em.expr(outer).text}, ())"
 
 
-def _timed(em: Emitter, alias: str, joint: Sequence[elm.Expression], element: Term) -> _Timed | None:
+def _said(em: Emitter, alias: str, condition: elm.Expression, element: Term) -> list[elm.Expression]:
+    """The parts of a condition, which may be what a small function says."""
+    if isinstance(condition, elm.FunctionRef):
+        written = em.assembly.inlining.of(em, condition, (alias, element))
+        if written is not None:
+            return [p for part in conjuncts(written) for p in _said(em, alias, part, element)]
+    return [condition]
+
+
+def _look_up(em: Emitter, alias: str, listed: elm.Expression, ways: _Ways, some: bool) -> str:
+    """Text of the rows that are found by time."""
+    texts = []
+    for way in ways:
+        index = em.assembly.sharing.time_index(em.unit, listed, alias, way.key, em.where)
+        windows = []
+        for kind, outer, precision in way.windows:
+            value = em.atom(outer).text
+            windows.append(f"{kind}({value}, {precision})" if precision is not None else f"{kind}({value})")
+        texts.append((index, list(dict.fromkeys(windows))))
+    if not texts:
+        return "()"
+    if len(texts) > 1:
+        listing = ", ".join(f"({index}, ({', '.join(windows)},))" for index, windows in texts)
+        return f"rows_of_either({listing})"
+    index, windows = texts[0]
+    if len(windows) == 1 and windows[0].startswith("window_at("):
+        return f"{index}.{'some_' * some}around({windows[0][10:]}"
+    return f"{index}.{'some_' * some}within({', '.join(windows)})"
+
+
+def _timed(em: Emitter, alias: str, joint: Sequence[elm.Expression], element: Term) -> _Ways | None:
+    """The best that conditions which must all be true say of the times of the inner row."""
     found: dict[object, _Timed] = {}
+    others: list[_Ways] = []
     for condition in joint:
-        if not isinstance(condition, (*SHARING, *BEFORE, *AFTER)):
+        ways = _ways(em, alias, condition, element)
+        if ways is None:
             continue
-        sides = _sides(em, alias, condition)
-        if sides is None:
-            continue
-        key, outer, first = sides
-        if not _is_time(_type_on_row(em, alias, key, element)):
-            continue
-        with em.w.captured():
-            if not _is_time(em.expr(outer).type):
-                continue
-        if isinstance(condition, SHARING):
-            kind = "window_at"
-        elif isinstance(condition, BEFORE) == first:
-            kind = "window_before"
+        if len(ways) == 1:
+            same = em.assembly.key(ways[0].key)
+            found.setdefault(same, _Timed(ways[0].key)).windows.extend(ways[0].windows)
         else:
-            kind = "window_after"
-        precision = precision_number(getattr(condition, "precision", None))
-        same = em.assembly.key(key)
-        found.setdefault(same, _Timed(key)).windows.append((kind, outer, precision))
-    return max(found.values(), key=_Timed.weight, default=None)
+            others.append(ways)
+    best = max(found.values(), key=_Timed.weight, default=None)
+    if best is not None and (best.weight() == 2 or not others):
+        return [best]
+    return min(others, key=len, default=None)
+
+
+def _ways(em: Emitter, alias: str, condition: elm.Expression, element: Term) -> _Ways | None:
+    """What a condition says of the times of the inner row where it is true; None where it says nothing.
+
+    No ways at all mean a condition that is never true.
+    """
+    if isinstance(condition, (*SHARING, *NEAR, *BEFORE, *AFTER)):
+        phrase = _phrase(em, alias, condition, element)
+        return None if phrase is None else [phrase]
+    if isinstance(condition, elm.And):
+        return _timed(em, alias, conjuncts(condition), element)
+    if isinstance(condition, elm.Or):
+        return _either([_ways(em, alias, part, element) for part in condition.operand], em)
+    if isinstance(condition, elm.If):
+        first = _timed(em, alias, [condition.condition, condition.then], element)
+        return _either([first, _ways(em, alias, condition.else_, element)], em)
+    if isinstance(condition, elm.Case) and condition.comparand is None:
+        branches = [_timed(em, alias, [item.when, item.then], element) for item in condition.case_item]
+        return _either([*branches, _ways(em, alias, condition.else_, element)], em)
+    if isinstance(condition, elm.IsTrue):
+        return _ways(em, alias, condition.operand, element)
+    if isinstance(condition, elm.FunctionRef):
+        written = em.assembly.inlining.of(em, condition, (alias, element))
+        return None if written is None else _ways(em, alias, written, element)
+    if isinstance(condition, elm.Null) or (isinstance(condition, elm.Literal) and condition.value == "false"):
+        return []
+    return None
+
+
+MOST_WAYS = 6
+"""With more, looking each of them up is no gain."""
+
+
+def _either(parts: Sequence[_Ways | None], em: Emitter) -> _Ways | None:
+    together: dict[object, _Timed] = {}
+    for part in parts:
+        if part is None:
+            return None
+        for way in part:
+            key = em.assembly.key
+            told = (key(way.key), tuple((kind, key(outer), at) for kind, outer, at in way.windows))
+            together[told] = way
+    ways = list(together.values())
+    if len(ways) > MOST_WAYS or (len(ways) > 1 and any(way.weight() < 2 for way in ways)):
+        return None
+    return ways
+
+
+def _phrase(em: Emitter, alias: str, condition: elm.BinaryExpression, element: Term) -> _Timed | None:
+    sides = _sides(em, alias, condition)
+    if sides is None:
+        return None
+    key, outer, first = sides
+    if not _is_time(_type_on_row(em, alias, key, element)):
+        return None
+    with em.w.captured():
+        if not _is_time(em.expr(outer).type):
+            return None
+    if isinstance(condition, SHARING):
+        kind = "window_at"
+    elif isinstance(condition, NEAR):
+        kind = "window_near"
+    elif isinstance(condition, BEFORE) == first:
+        kind = "window_before"
+    else:
+        kind = "window_after"
+    return _Timed(key, [(kind, outer, precision_number(getattr(condition, "precision", None)))])
 
 
 def _is_time(kind: DataType) -> bool:

@@ -26,7 +26,14 @@ from measurewise.engine.runtime import (
 from measurewise.engine.runtime import datetimes as dates
 from measurewise.engine.runtime.operators import OPERATORS
 from measurewise.engine.runtime.temporal import Date, DateTime, Time
-from measurewise.engine.runtime.time_index import TimeIndex, window_after, window_at, window_before
+from measurewise.engine.runtime.time_index import (
+    TimeIndex,
+    rows_of_either,
+    window_after,
+    window_at,
+    window_before,
+    window_near,
+)
 from measurewise.engine.runtime.type_tests import system_type_name
 from measurewise.engine.runtime.values import (
     Boxed,
@@ -96,21 +103,21 @@ def coalesce_list(items: list[Any] | None) -> Any:
 
 def union_lists(*operands: list[Any] | None) -> list[Any]:
     """The union of lists: every element once, in the order of the lists."""
-    found: list[Any] = []
-    seen: dict[Any, Any] = {}
-    for operand in operands:
-        for item in operand or ():
-            # Resources are nearly always told apart, or known again, by their id alone.
-            identity = item.get("id") if type(item) is dict else None
-            if identity is None:
+    found = [item for operand in operands if operand for item in operand]
+    if len(found) < 2:
+        return found
+    try:
+        # Resources are nearly always told apart, or known again, by their id alone.
+        identities = [item["id"] for item in found]
+        if len(set(identities)) == len(found):
+            return found
+        seen: dict[Any, Any] = {}
+        for identity, item in zip(identities, found, strict=True):
+            if identity is None or seen.setdefault(identity, item) is not item:
                 return lists.union(*operands)
-            same = seen.get(identity)
-            if same is None:
-                seen[identity] = item
-                found.append(item)
-            elif same is not item:
-                return lists.union(*operands)
-    return found
+        return list(seen.values())
+    except (TypeError, KeyError):
+        return lists.union(*operands)
 
 
 def date_to_datetime(value: Any) -> DateTime | None:
@@ -372,6 +379,7 @@ def _names() -> dict[str, Any]:
         quantity_or_null=quantity_or_null,
         related_to=related_to,
         repeat=repeat,
+        rows_of_either=rows_of_either,
         singleton_from=lists.singleton_from,
         sort_by=sorting.sort_by,
         start=interval_bounds.start,
@@ -384,6 +392,8 @@ def _names() -> dict[str, Any]:
         window_after=window_after,
         window_at=window_at,
         window_before=window_before,
+        window_near=window_near,
+        within_tests=intervals.within_tests,
         timezone_offset_from=dates.timezone_offset_from,
         to_concept=conversion.to_concept,
         to_date_time=conversion.to_date_time,

@@ -6,7 +6,6 @@ that look around the record remember what they found.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from measurewise.engine import elm
@@ -74,48 +73,38 @@ class Sharing:
             alias,
             key,
             where,
-            "{}",
-            lambda row, value: (
-                f"k = {value}",
-                "if k is not None:",
-                f"    i.setdefault(k, []).append({row})",
-            ),
+            timed=False,
         )
 
     def time_index(
         self, unit: Unit, listed: elm.Expression, alias: str, key: elm.Expression, where: str
     ) -> str:
         """Text of a :class:`TimeIndex` of a closed list's rows by a time on the row."""
-        return self._index(
-            unit, listed, alias, key, where, "[]", lambda row, value: (f"i.append(({row}, {value}))",)
-        )
+        return self._index(unit, listed, alias, key, where, timed=True)
 
     def _index(
-        self,
-        unit: Unit,
-        listed: elm.Expression,
-        alias: str,
-        key: elm.Expression,
-        where: str,
-        empty: str,
-        enter: Callable[[str, str], tuple[str, ...]],
+        self, unit: Unit, listed: elm.Expression, alias: str, key: elm.Expression, where: str, *, timed: bool
     ) -> str:
-        identity = (unit, self._assembly.key(listed), alias, self._assembly.key(key), empty)
+        identity = (unit, self._assembly.key(listed), alias, self._assembly.key(key), timed)
         found = self._indexes.get(identity)
         if found is None:
             slot = self._assembly.slot()
             emitter = Emitter(self._assembly, unit, where)
-            rows = emitter.expr(listed)
+            with emitter.looping():
+                rows = emitter.expr(listed)
             element = rows.type.element if isinstance(rows.type, ListType) else ANY
-            emitter.w.emit(f"i = {empty}")
             emitter.names.aliases[alias] = Term("row", element, atomic=True, nullable=not rows.solid)
             text = f"({rows.text} or ())" if rows.nullable else rows.text
-            with emitter.w.block(f"for row in {text}"), emitter.looping():
-                value = emitter.expr(key)
-                for line in enter("row", value.text):
-                    emitter.w.emit(line)
-            if empty == "[]":
-                emitter.w.emit("i = TimeIndex(i)")
+            if timed:
+                with emitter.w.block("def key(row)"), emitter.looping():
+                    emitter.w.emit(f"return {emitter.expr(key).text}")
+                emitter.w.emit(f"i = TimeIndex({text}, key)")
+            else:
+                emitter.w.emit("i = {}")
+                with emitter.w.block(f"for row in {text}"), emitter.looping():
+                    emitter.w.emit(f"k = {emitter.expr(key).text}")
+                    with emitter.w.block("if k is not None"):
+                        emitter.w.emit("i.setdefault(k, []).append(row)")
             emitter.w.emit(f"s[{slot}] = i")
             emitter.w.emit("return i")
             self._assembly.function_text(f"def i{slot}(s):", f"index for {where}", emitter)

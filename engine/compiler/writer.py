@@ -9,6 +9,7 @@ are assigned once a pass, so equal text means equal value.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,9 @@ class Term:
         """The same text under another static type."""
         return replace(self, type=type)
 
+
+_VARIABLE = re.compile(r"\b[a-z]\d+\b")
+_ASSIGNED = re.compile(r"([qt]\d+) = ")
 
 NULL = Term("None", ANY, atomic=True, folded=None)
 
@@ -116,7 +120,28 @@ class Writer:
 
     def text(self, indent: str = "    ") -> str:
         """The body, ready to stand under a ``def`` line."""
+        self._drop_unused()
         return "\n".join(indent * depth + line for depth, line in self._lines)
+
+    def _drop_unused(self) -> None:
+        """Take back variables that nothing came to use: lists, mostly, that are walked by way of an index."""
+        while True:
+            used = Counter(name for _, line in self._lines for name in _VARIABLE.findall(line))
+            unused = [
+                at
+                for at, (_, line) in enumerate(self._lines)
+                if (made := _ASSIGNED.match(line)) is not None and used[made[1]] == 1
+            ]
+            if not unused:
+                return
+            for at in reversed(unused):
+                depth = self._lines[at][0]
+                after = self._lines[at + 1][0] if at + 1 < len(self._lines) else 0
+                alone = at > 0 and self._lines[at - 1][0] < depth and after < depth
+                if alone:
+                    self._lines[at] = (depth, "pass")
+                else:
+                    del self._lines[at]
 
     # ---------------------------------------------------------------- values
 

@@ -160,8 +160,11 @@ def period_reader(
     known: dict[tuple[Json, Json], Interval] = {}
 
     def read_period(value: Json) -> Interval | None:
-        if value is None:
-            return None
+        try:
+            return known[value["start"], value["end"]]
+        except (KeyError, TypeError):
+            if value is None:
+                return None
         key = (value.get("start"), value.get("end"))
         found = known.get(key)
         if found is None:

@@ -17,6 +17,7 @@ from typing import Any
 from measurewise.engine.errors import EvaluationError
 from measurewise.engine.runtime.comparison import equal, equivalent
 from measurewise.engine.runtime.equality_keys import EXACT, equality_key
+from measurewise.engine.runtime.temporal import DAY, Date
 from measurewise.engine.runtime.values import (
     Boxed,
     Code,
@@ -362,6 +363,11 @@ def distinct(source: list[Any] | None) -> list[Any] | None:
         return None
     if len(source) < 2:
         return source
+    if all(type(element) is Date and element.precision == DAY for element in source):
+        days: dict[int, Any] = {}
+        for element in source:
+            days.setdefault(element.lo, element)
+        return list(days.values())
     seen = _Seen()
     return [element for element in source if seen.add(element)]
 

@@ -59,6 +59,9 @@ def sort_by(
 def _sorted(source: list[Any], keys: list[Any], descending: bool) -> list[Any]:
     kinds = {type(key) for key in keys}
     indexes = range(len(source))
+    if len(kinds) == 1 and kinds <= _TEMPORAL and len({key.precision for key in keys}) == 1:
+        # Of one precision, and so of one span, they lie as their first moments do.
+        keys, kinds = [key.lo for key in keys], {int}
     if len(kinds) == 1 and kinds <= _NATIVE:
         places = sorted(indexes, key=keys.__getitem__, reverse=descending)
     else:

@@ -270,8 +270,14 @@ def at(value: DateTime, local: int) -> DateTime:
         return DateTime(local, value.precision)
     if value.lo == value.local or value.precision < HOUR:
         return DateTime(local, value.precision, offset, offset)
-    zone = offset + (to_ms(value.lo) - to_ms(value.local)) // 60_000
-    return DateTime(local, value.precision, offset, zone)
+    return DateTime(local, value.precision, offset, offset + _minutes_apart(value.local, value.lo))
+
+
+def _minutes_apart(a: int, b: int) -> int:
+    """Whole minutes from one packed moment to another."""
+    if a >> 27 != b >> 27:
+        return (to_ms(b) - to_ms(a)) // 60_000
+    return ((b >> 22 & 31) - (a >> 22 & 31)) * 60 + (b >> 16 & 63) - (a >> 16 & 63)
 
 
 def local_hi(value: DateTime) -> int:
@@ -289,7 +295,7 @@ def truncated(value: Temporal, precision: int) -> Temporal:
         offset = value.offset
         if offset is None or value.lo == value.local:
             return DateTime(value.local, precision, offset, offset or 0)
-        zone = offset + (to_ms(value.lo) - to_ms(value.local)) // 60_000
+        zone = offset + _minutes_apart(value.local, value.lo)
         return DateTime(value.local, precision, offset, zone)
     return Date(value.local, precision) if type(value) is Date else Time(value.local, precision)
 

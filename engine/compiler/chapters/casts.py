@@ -131,6 +131,9 @@ def cast(em: Emitter, term: Term, kind: DataType, strict: bool, node: elm.Elemen
         return term
     if isinstance(term.origin, ChoiceElement) and em.shapes.is_element(kind) and not strict:
         return em.shapes.form(term.origin, kind)
+    if isinstance(kind, ChoiceType) and source in kind.choices and not em.shapes.is_fhir(source):
+        # A System value tells its own type, so what is known of it need not be forgotten.
+        return term
     if kind == ANY or (isinstance(kind, ChoiceType) and not em.shapes.is_open(source)):
         return em.shapes.coerce(term, kind)
     if isinstance(kind, ChoiceType):

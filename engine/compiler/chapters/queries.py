@@ -127,8 +127,11 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
     """
     names = em.names.with_aliases()
     pending = conjuncts(node.where)
-    lets = frozenset(let.identifier for let in node.let)
+    lets = _lets_on_rows(em, node)
     with ExitStack() as stack, em.scope(names):
+        for let in node.let:
+            if let.identifier not in lets:
+                names.lets[let.identifier] = (let.expression, names.with_aliases())
         loops = 0
         for number, (source, term) in enumerate(zip(node.source, sources, strict=True)):
             last = number == len(sources) - 1
@@ -140,7 +143,9 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
                 if not last:
                     ready = [c for c in ready if not em.assembly.freedom.free(c) & lets]
                 if loops or em.repeated:
-                    access = inner_rows(em, source.alias, source.expression, ready, lets)
+                    access = inner_rows(
+                        em, source.alias, source.expression, ready, lets, some=early is not None
+                    )
                 if access is None:
                     listed, element = _walked(em, term, alias)
                 else:
@@ -163,12 +168,22 @@ def rows(em: Emitter, node: elm.Query, sources: list[Term], sink: Sink, early: s
                 stack.enter_context(em.w.block(f"if {term.text} is not None"))
                 names.aliases[source.alias] = replace(term, nullable=False)
         for let in node.let:
-            names.lets[let.identifier] = (let.expression, names.with_aliases())
+            if let.identifier in lets:
+                names.lets[let.identifier] = (let.expression, names.with_aliases())
         for relation in node.relationship:
             stack.enter_context(em.w.block(f"if {_related(em, relation)}"))
         for condition in pending:
             stack.enter_context(em.w.block(f"if {em.truth(condition)}"))
         sink(_row(em, node), bool(loops) and isinstance(sources[-1].type, ListType))
+
+
+def _lets_on_rows(em: Emitter, node: elm.Query) -> frozenset[str]:
+    """The lets of a query that hang on its rows; the others have one value for all of them."""
+    rows_or_lets = {source.alias for source in node.source}
+    for let in node.let:
+        if em.assembly.freedom.free(let.expression) & rows_or_lets:
+            rows_or_lets.add(let.identifier)
+    return frozenset(let.identifier for let in node.let) & rows_or_lets
 
 
 def _walked(em: Emitter, term: Term, alias: str) -> tuple[str, Term]:
@@ -342,10 +357,12 @@ def _some(em: Emitter, node: elm.Expression) -> str:
             flag = em.w.variable("x", "False")
 
             def found(row: Term, in_loop: bool) -> None:
-                test = "" if em.w.is_nonnull(row) else f" if {row.text} is not None else {flag}"
-                em.w.emit(f"{flag} = True{test}")
-                if in_loop and not test:
-                    em.w.emit("break")
+                with ExitStack() as stack:
+                    if not em.w.is_nonnull(row):
+                        stack.enter_context(em.w.block(f"if {row.text} is not None"))
+                    em.w.emit(f"{flag} = True")
+                    if in_loop:
+                        em.w.emit("break")
 
             rows(em, operand, sources, found, flag)
             return flag
@@ -442,12 +459,39 @@ AGGREGATES = {
 @emits(*AGGREGATES)
 def aggregate_operator(em: Emitter, node: elm.AggregateExpression) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#sum"""
+    if isinstance(node, elm.AnyTrue):
+        some = _some_true(em, node)
+        if some is not None:
+            return some
     term = em.expr(node.source)
     element = term.type.element if isinstance(term.type, ListType) else ANY
     kind = em.declared(node, element)
     if isinstance(node, elm.AllTrue | elm.AnyTrue):
         kind = BOOLEAN
     return Term(f"{AGGREGATES[type(node)]}({_pathed(em, term, node.path)})", kind)
+
+
+def _some_true(em: Emitter, node: elm.AnyTrue) -> Term | None:
+    """``AnyTrue(list X return C)`` is ``exists (list X where C)``: it need not look at all rows, nor keep
+    what they gave."""
+    source = node.source
+    if (
+        node.path is not None
+        or not isinstance(source, elm.Query)
+        or source.return_ is None
+        or source.aggregate
+    ):
+        return None
+    asked = source.return_.expression
+    rows_told = elm.Literal(value_type="{urn:hl7-org:elm-types:r1}Boolean", value="true")
+    query = replace(
+        source,
+        where=asked if source.where is None else elm.And(operand=(source.where, asked)),
+        return_=elm.ReturnClause(expression=rows_told, distinct=False),
+        sort=None,
+    )
+    told = em.assembly.sharing.kept(elm.Exists(operand=query))
+    return boolean(exists_true(em, told), two_valued=True)
 
 
 @emits(elm.Aggregate)

@@ -29,6 +29,10 @@ def expression_ref(em: Emitter, node: elm.ExpressionRef) -> Term:
 def function_ref(em: Emitter, node: elm.FunctionRef) -> Term:
     """https://cql.hl7.org/04-logicalspecification.html#functionref"""
     unit = em.assembly.unit_named(em.unit, node.library_name, node)
+    if em.repeated and em.assembly.inlining.walks(em, node):
+        written = em.assembly.inlining.of(em, node)
+        if written is not None:
+            return em.expr(written)
     arguments = [em.expr(operand) for operand in node.operand]
     done = intrinsic(em, unit, node, arguments)
     if done is not None:

@@ -79,6 +79,9 @@ def relation(em: Emitter, node: elm.PrecisionExpression) -> Term:
     elif isinstance(a.type, IntervalType) and isinstance(node, elm.Contains | elm.Includes):
         name = f"interval_{name}"
     if node.precision is not None:
+        held = em.assembly.held_to(b, name, precision_number(node.precision))
+        if held is not None:
+            return boolean(f"{held}({a.text})")
         return boolean(f"{name}({a.text}, {b.text}, {precision_number(node.precision)})")
     return boolean(f"{name}({a.text}, {b.text})")
 

@@ -5,24 +5,33 @@ The expected rows are found here by plain loops with the run-time operators on e
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 from given_libraries import (
+    FHIR,
     HELPERS,
     NAME,
     alias,
     binary,
     bound,
+    call,
     compiled,
     fhir_helpers,
+    function,
+    if_,
     library,
+    list_type,
+    named_type,
     node,
     of,
     op,
+    operand,
     patient,
     property_of,
     query,
+    ref,
     related,
     retrieve,
     text_of,
@@ -64,7 +73,7 @@ encounters = st.lists(
     st.fixed_dictionaries({"id": names}, optional={"period": periods}).map(
         lambda e: {"resourceType": "Encounter", **e}
     ),
-    max_size=5,
+    max_size=9,
 )
 observations = st.lists(
     st.fixed_dictionaries(
@@ -75,7 +84,7 @@ observations = st.lists(
             "status": st.sampled_from(["final", "amended"]),
         },
     ).map(lambda o: {"resourceType": "Observation", **o}),
-    max_size=5,
+    max_size=9,
 )
 
 
@@ -344,3 +353,214 @@ def _pair() -> dict[str, Any]:
 
 def _true(compare: Any, *operands: Any) -> bool:
     return compare(*operands) is True
+
+
+def visits(number: int) -> list[dict[str, Any]]:
+    """A visit of an hour on each of some days."""
+    return [
+        span(
+            f"v{n}",
+            f"2026-{n // 28 + 1:02}-{n % 28 + 1:02}T08:00:00Z",
+            f"2026-{n // 28 + 1:02}-{n % 28 + 1:02}T09:00:00Z",
+        )
+        for n in range(number)
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    encounters=st.lists(encounters, min_size=2, max_size=3).map(lambda many: [e for es in many for e in es])
+)
+def test_one_of_several_phrases_on_different_times_joins_as_by_pairs(encounters):
+    other = to_interval(property_of("F", "period"))
+    overlapping = phrase("Overlaps", other, ENCOUNTER_PERIOD, "Day")
+    starting = binary(
+        "And",
+        phrase("In", op("Start", other), ENCOUNTER_PERIOD, None),
+        op("Not", op("IsNull", text_of("F", "id"))),
+    )
+    ending = phrase("SameAs", op("End", other), op("End", ENCOUNTER_PERIOD), "Month")
+    fits = [
+        any(
+            _true(OPERATORS["Overlaps"], period(f), period(e), 2)
+            or _true(OPERATORS["In"], OPERATORS["Start"](period(f)), period(e), None)
+            or _true(OPERATORS["SameAs"], OPERATORS["End"](period(f)), OPERATORS["End"](period(e)), 1)
+            for f in encounters
+        )
+        for e in encounters
+    ]
+    either = binary("Or", binary("Or", overlapping, starting), ending)
+    found = rows(
+        query(
+            ("E", retrieve("Encounter")), relationship=[related("With", "F", retrieve("Encounter"), either)]
+        ),
+        *encounters,
+    )
+    assert list(map(id, found)) == [id(e) for e, fit in zip(encounters, fits, strict=True) if fit]
+
+
+@settings(max_examples=100, deadline=None)
+@given(encounters=encounters, observations=observations)
+def test_what_a_small_function_says_of_a_row_joins_as_by_pairs(encounters, observations):
+    same = binary(
+        "Equal",
+        text_of(operand("visit"), "id"),
+        text_of(property_of(operand("seen"), "encounter"), "reference"),
+    )
+    during = phrase(
+        "IncludedIn",
+        text_of(operand("seen"), "issued"),
+        to_interval(property_of(operand("visit"), "period")),
+        "Day",
+    )
+    kinds = {"seen": named_type(FHIR + "Observation"), "visit": named_type(FHIR + "Encounter")}
+    found = {}
+    for name, body in (("at", same), ("during", during)):
+        joined = query(
+            ("E", retrieve("Encounter")),
+            relationship=[related("With", "O", retrieve("Observation"), call(name, alias("O"), alias("E")))],
+        )
+        given_ = library({"X": joined}, functions=[function(name, kinds, body)], includes=HELPERS)
+        run = _RUNS.get(name)
+        if run is None:
+            run = _RUNS[name] = bound(compiled(given_, fhir_helpers()), zone=ZONE)
+        found[name] = list(map(id, patient(run, *encounters, *observations).value(NAME, "X")))
+    included = OPERATORS["IncludedIn"]
+    assert found["at"] == [id(e) for e in encounters if any(reference(o) == e["id"] for o in observations)]
+    assert found["during"] == [
+        id(e) for e in encounters if any(_true(included, issued(o), period(e), 2) for o in observations)
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(encounters=encounters, observations=observations)
+def test_a_function_that_walks_a_list_it_is_given_finds_what_pairs_find(encounters, observations):
+    """``AnyTrue`` over what each row of the list gives, as measures ask whether an order fell on a visit."""
+    visit = to_interval(property_of("Visit", "period"))
+    fell = phrase("In", text_of(operand("seen"), "issued"), visit, "Day")
+    final = binary("Equal", text_of(operand("seen"), "status"), "final")
+    body = node(
+        "AnyTrue",
+        source=query(
+            ("Visit", operand("visits")),
+            returning=if_(op("IsNull", operand("seen")), False, binary("And", fell, final)),
+        ),
+    )
+    kinds = {
+        "seen": named_type(FHIR + "Observation"),
+        "visits": list_type(named_type(FHIR + "Encounter")),
+    }
+    if "walk" not in _RUNS:
+        fitting = query(("O", retrieve("Observation")), where=call("fell", alias("O"), ref("Visits")))
+        given_ = library(
+            {
+                "Visits": query(
+                    ("V", retrieve("Encounter")), where=op("Not", op("IsNull", property_of("V", "period")))
+                ),
+                "X": fitting,
+            },
+            functions=[function("fell", kinds, body)],
+            includes=HELPERS,
+        )
+        _RUNS["walk"] = bound(compiled(given_, fhir_helpers()), zone=ZONE)
+    found = patient(_RUNS["walk"], *encounters, *observations).value(NAME, "X")
+    inside = OPERATORS["In"]
+    expected = [
+        id(o)
+        for o in observations
+        if o.get("status") == "final"
+        and any("period" in e and _true(inside, issued(o), period(e), 2) for e in encounters)
+    ]
+    assert list(map(id, found)) == expected
+
+
+@pytest.mark.parametrize(
+    "such_that",
+    [
+        pytest.param(
+            binary(
+                "Or",
+                phrase("Overlaps", to_interval(property_of("F", "period")), ENCOUNTER_PERIOD, None),
+                phrase(
+                    "SameAs",
+                    op("End", to_interval(property_of("F", "period"))),
+                    op("End", ENCOUNTER_PERIOD),
+                    None,
+                ),
+            ),
+            id="either of two times",
+        ),
+        pytest.param(call("like", alias("E"), alias("F")), id="a small function"),
+    ],
+)
+def test_joins_look_at_rows_in_proportion_to_the_record(such_that):
+    like = binary("Equal", text_of(operand("a"), "id"), text_of(operand("b"), "id"))
+    kind = named_type(FHIR + "Encounter")
+    joined = query(
+        ("E", retrieve("Encounter")), relationship=[related("With", "F", retrieve("Encounter"), such_that)]
+    )
+    given_ = library(
+        {"X": joined}, functions=[function("like", {"a": kind, "b": kind}, like)], includes=HELPERS
+    )
+    run = bound(compiled(given_, fhir_helpers()), zone=ZONE)
+    lines = []
+    for number in (50, 200):
+        evaluation = patient(run, *visits(number))
+        lines.append(lines_run(lambda: evaluation.value(NAME, "X")))  # noqa: B023  called at once
+        assert len(evaluation.value(NAME, "X")) == number
+    assert lines[1] < lines[0] * 4 * 1.2
+
+
+def lines_run(work: Any) -> int:
+    """How many lines of Python some work runs."""
+    count = 0
+
+    def line(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return line
+
+    sys.settrace(line)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return count
+
+
+@settings(max_examples=100, deadline=None)
+@given(encounters=encounters, observations=observations)
+def test_a_let_that_hangs_on_no_row_joins_as_what_it_says(encounters, observations):
+    first = node(
+        "First",
+        source=query(("S", retrieve("Encounter")), where=op("Not", op("IsNull", property_of("S", "period")))),
+    )
+    inner = query(
+        ("O", retrieve("Observation")),
+        let={
+            "first": first,
+            "span": to_interval(property_of(node("QueryLetRef", name="first"), "period")),
+            "own": text_of("O", "status"),
+        },
+        where=binary(
+            "And",
+            phrase("In", ISSUED, node("QueryLetRef", name="span"), "Day"),
+            binary("Equal", node("QueryLetRef", name="own"), "final"),
+        ),
+    )
+    found = rows(
+        query(
+            ("E", retrieve("Encounter")),
+            returning=node("Count", source=inner),
+            distinct=False,
+        ),
+        *encounters,
+        *observations,
+    )
+    timed = [e for e in encounters if "period" in e]
+    expected = [
+        o
+        for o in observations
+        if timed and o.get("status") == "final" and _true(OPERATORS["In"], issued(o), period(timed[0]), 2)
+    ]
+    assert found == [len(expected)] * len(encounters)

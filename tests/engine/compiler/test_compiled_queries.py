@@ -217,6 +217,18 @@ def test_exists_stops_at_the_first_row():
     assert traces(op("Exists", rows), *encounters) == (True, ["row", "row"])
 
 
+def test_exists_stops_at_the_first_row_that_is_not_null():
+    rows = query(("N", of([None, 1, 2, 3])), returning=seen(alias("N"), "row"), distinct=False)
+    assert traces(op("Exists", rows)) == (True, ["row", "row"])
+
+
+def test_any_true_stops_at_the_first_row_that_is_true():
+    over = query(("N", of([None, 1, 2, 3])), returning=greater(seen(alias("N"), "row"), 1))
+    assert traces(node("AnyTrue", source=over)) == (True, ["row", "row", "row"])
+    none = query(("N", of([None, 1])), returning=greater(alias("N"), 1))
+    assert evaluated(node("AnyTrue", source=none)) is False
+
+
 def test_exists_over_several_sources_stops_all_loops():
     rows = query(
         ("A", of([1, 2, 3])),
