@@ -44,9 +44,9 @@ def place_in_logic(traceback: TracebackType | None, program: Program) -> list[st
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_filename.startswith(_GENERATED):
-            named = _named(
-                "definition" if code.co_name[:1] == "d" else "function", titles.get(code.co_name, "")
-            )
+            # A function within a function (the key of a sort or an index) is part of what that one is.
+            outermost = code.co_qualname.partition(".")[0]
+            named = _named("definition" if outermost[:1] == "d" else "function", titles.get(outermost, ""))
             if named.startswith("definition"):
                 definition, function = named, ""
             elif named:

@@ -161,6 +161,7 @@ class Prepared:
         self.run = run
         self.period = period
         self._check_shape = check_shape
+        self._apart = evaluated_resources and len(compiled.measures) > 1
         self._value_sets = value_sets
         self._requirement = requirement
         self._zone = zone
@@ -204,6 +205,8 @@ class Prepared:
         definitions = self._start(record)
         subject = record.subject
         try:
+            if self._apart:
+                return [evaluator(self._anew(definitions), subject) for evaluator in self._evaluators]
             return [evaluator(definitions, subject) for evaluator in self._evaluators]
         except Exception:  # noqa: S110  attempt tells of it, measure by measure
             pass
@@ -221,7 +224,7 @@ class Prepared:
         outcomes: list[PatientResult | Exception] = []
         for evaluator in self._evaluators:
             try:
-                outcomes.append(evaluator(definitions, subject))
+                outcomes.append(evaluator(self._anew(definitions), subject))
             except Exception as error:
                 outcomes.append(error)
         return self._attempted_again(record, subject, outcomes)
@@ -229,6 +232,11 @@ class Prepared:
     def _start(self, record: Record) -> PatientEvaluation:
         found = self._in_shape(record) if self._check_shape else None
         return self.run.patient(record) if found is None else found
+
+    def _anew(self, definitions: PatientEvaluation) -> PatientEvaluation:
+        """The definitions for one more measure: the same, but where results tell which resources were looked
+        at each measure starts with none."""
+        return self.run.patient(definitions.slots[0]) if self._apart else definitions
 
     def _attempted_again(
         self, record: Record, subject: str, outcomes: Sequence[PatientResult | Exception]
@@ -247,7 +255,7 @@ class Prepared:
             error = outcome
             if definitions is not None:
                 try:
-                    settled.append(evaluator(definitions, subject))
+                    settled.append(evaluator(self._anew(definitions), subject))
                     continue
                 except Exception as again:
                     error = again

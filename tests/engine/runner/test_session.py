@@ -61,6 +61,22 @@ def test_evaluate_gives_each_measure_its_result_and_report_its_individual_report
     assert report["period"] == {"start": "2026-01-01", "end": "2026-12-31"}
 
 
+def test_each_measure_tells_the_resources_that_it_looked_at_itself(engine):
+    together = engine.prepare(period="2026", evaluated_resources=True)
+    told = set()
+    for number in range(8):
+        record = read_record(bundle_json(synthetic_patient(number)))
+        results = together.evaluate(record)
+        for measure, result in zip(together.measures, results, strict=True):
+            (alone,) = engine.prepare(measure.name, period="2026", evaluated_resources=True).evaluate(record)
+            assert result.evaluated_resources == alone.evaluated_resources
+        assert [one.evaluated_resources for one in together.attempt(record)] == [
+            one.evaluated_resources for one in results
+        ]
+        told.add(len({result.evaluated_resources for result in results}))
+    assert max(told) > 1
+
+
 def test_one_measure_that_fails_spares_the_others(engine, monkeypatch):
     prepared = engine.prepare(period="2026")
     record = read_record(bundle_json(synthetic_patient(0)))
