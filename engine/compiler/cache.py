@@ -3,7 +3,7 @@
 An entry is found by a key that its maker digests from everything the program hangs on: the bytes of the
 libraries, the definitions asked for and, through :func:`engine_digest`, the compiler itself. Entries are
 written under another name first and then moved into place, so that a reader never meets half of one; an
-entry that cannot be read counts as absent.
+entry that cannot be read counts as absent. Storing one removes those that were long not asked for.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import marshal
 import os
+import re
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,15 @@ import msgspec
 from measurewise import __version__
 from measurewise.engine.compiler.program import ParameterSlot, Program, ProgramTables
 from measurewise.engine.compiler.retrieval import Retrieval
+
+DAY = 86_400
+UNUSED = 60 * DAY
+"""Seconds after which a program that was not asked for is removed."""
+
+_KEY = re.compile("[0-9a-f]{32,}")
+
+LARGEST = 512_000_000
+"""Bytes of all programs kept."""
 
 
 class _Tables(msgspec.Struct):
@@ -59,10 +70,13 @@ class ProgramCache:
     def load(self, key: str, beside: type[Any]) -> tuple[Program, Any] | None:
         """The program kept under a key with what stands beside it (of the type ``beside``), or None."""
         try:
-            entry = msgspec.msgpack.decode((self.folder / key).read_bytes(), type=_Entry)
+            path = self.folder / key
+            entry = msgspec.msgpack.decode(path.read_bytes(), type=_Entry)
             # The entry was written by this engine for this interpreter: both are in the key.
             code = marshal.loads(entry.code)  # noqa: S302
             held = msgspec.msgpack.decode(entry.beside, type=beside)
+            if time.time() - path.stat().st_mtime > DAY:
+                os.utime(path)
         except (OSError, msgspec.MsgspecError, ValueError, EOFError, TypeError):
             return None
         return Program(entry.source, code, _read(entry.tables)), held
@@ -81,8 +95,24 @@ class ProgramCache:
             with os.fdopen(handle, "wb") as file:
                 file.write(msgspec.msgpack.encode(entry))
             os.replace(name, self.folder / key)
+            self._prune()
         except OSError:
             return
+
+    def _prune(self) -> None:
+        """Remove what nobody has asked for in a long time, and the oldest where there is too much."""
+        entries = []
+        for entry in os.scandir(self.folder):
+            # Somebody may keep other things in the folder; a key is a digest in hexadecimal digits.
+            if _KEY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                facts = entry.stat()
+                entries.append((facts.st_mtime, facts.st_size, entry.path))
+        entries.sort(reverse=True)
+        now, total = time.time(), 0
+        for used, size, path in entries:
+            total += size
+            if total > LARGEST or now - used > UNUSED:
+                os.unlink(path)
 
 
 @cache
