@@ -31,6 +31,8 @@ class Call:
     organization: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
+    url: str = ""
+    """The address that was asked for, with its query."""
 
     @property
     def access(self) -> Access:

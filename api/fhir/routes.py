@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from measurewise.api.audit import Interaction
-from measurewise.api.fhir import asynchronous, bundles, interactions, media
+from measurewise.api.fhir import asynchronous, bundles, export_files, interactions, media
 from measurewise.api.fhir.arguments import Arguments, Declared, from_query, from_resource
 from measurewise.api.fhir.audit_trail import Asking, AuditTrail
 from measurewise.api.fhir.call import Call, Reply
@@ -25,6 +25,7 @@ from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.validation import validated
 from measurewise.api.security.gate import principal as principal_of
 from measurewise.api.services.context import Services
+from measurewise.api.settings import Settings
 from measurewise.engine.errors import MeasurewiseError
 
 _QUERY_TYPES: Final = {
@@ -42,6 +43,7 @@ def router(operations: Iterable[Operation]) -> APIRouter:
     behind_the_gate = APIRouter(dependencies=[Depends(admitted)])
     behind_the_gate.include_router(asynchronous.job_router())
     _bundle_route(found)
+    _export_file_route(found)
     for operation in offered:
         _operation_routes(behind_the_gate, operation)
     _resource_routes(behind_the_gate)
@@ -72,6 +74,17 @@ def _bundle_route(found: APIRouter) -> None:
         body = media.parse_body(await body_of(request))
         kind: Interaction = "batch" if body.get("type") == "batch" else "transaction"
         return await respond(request, kind, None, lambda call: bundles.process(call, body))
+
+
+def _export_file_route(found: APIRouter) -> None:
+    let_in = [Depends(admitted_to_files)]
+
+    @found.get(export_files.PATH, tags=["Jobs"], summary="A file of an export", dependencies=let_in)
+    async def exported(request: Request, job: str, name: str) -> Response:
+        def work(call: Call) -> Reply:
+            return export_files.export_file_reply(call, job, name)
+
+        return await respond(request, "operation", None, work, operation="$export")
 
 
 def _operation_routes(found: APIRouter, operation: Operation) -> None:
@@ -248,9 +261,19 @@ def _reading(interaction: Callable[..., Reply], resource_type: str, *where: str)
 
 async def admitted(request: Request) -> None:
     """Who asks is let in before anything of the request is looked at; who is not is written down."""
+    await _admitted(request)
+
+
+async def admitted_to_files(request: Request) -> None:
+    """As ``admitted``, for an answer that is no FHIR JSON."""
+    await _admitted(request, of_any_kind=True)
+
+
+async def _admitted(request: Request, *, of_any_kind: bool = False) -> None:
     try:
         await principal_of(request)
-        media.check_accepted(request.headers.get("accept"), request.query_params.get("_format"))
+        if not of_any_kind:
+            media.check_accepted(request.headers.get("accept"), request.query_params.get("_format"))
     except MeasurewiseError as error:
         interaction: Interaction = "operation" if "$" in request.url.path else "read"
         trail: AuditTrail = request.app.state.audit
@@ -299,6 +322,7 @@ async def respond(
         organization=headers.get("x-organization"),
         headers={name.lower(): value for name, value in headers.items()},
         request_id=asking.request_id,
+        url=f"{base}{asking.request.partition('/fhir')[2]}",
     )
     reply = await run_in_threadpool(trail.around, call, asking, work)
     if isinstance(reply, asynchronous.Queued):
@@ -336,7 +360,7 @@ async def body_of(request: Request) -> bytes:
 
 async def received(request: Request, suffix: str) -> Path:
     """The body as a file in the data folder, which whoever asked for it removes. Raises RequestError."""
-    settings = request.app.state.services.settings
+    settings: Settings = request.app.state.services.settings
     folder = settings.data_folder / "received"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{uuid.uuid4()}{suffix}"

@@ -6,6 +6,7 @@ from typing import Final
 
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations import (
+    bulk,
     care_gaps,
     evaluate,
     evaluate_measure,
@@ -25,4 +26,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *logic.OPERATIONS,
     *requirements.OPERATIONS,
     *exchange.OPERATIONS,
+    *bulk.OPERATIONS,
 )
