@@ -95,6 +95,13 @@ def years_of_template(extension: str | None) -> tuple[int, ...]:
     return tuple(year for year in YEARS if year_data(year).document_template == extension)
 
 
+@cache
+def other_templates() -> dict[str, str]:
+    """A sentence on each extension of the document's template that is known and of no year here."""
+    content: dict[str, dict[str, str]] = json.loads((_DATA / "other_templates.json").read_text("utf-8"))
+    return content["templates"]
+
+
 def _measure(entry: dict[str, Any]) -> MeasureIdentifiers:
     return MeasureIdentifiers(
         measure_id=entry["measureId"],

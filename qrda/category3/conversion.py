@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from lxml import etree
 
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda import qpp
@@ -13,7 +15,7 @@ from measurewise.qrda.category3.finding import Finding, finding
 from measurewise.qrda.category3.reading import SIZE_LIMIT, Paths, UnreadableXmlError, places, read_xml
 from measurewise.qrda.category3.roster import Roster, roster_findings
 from measurewise.qrda.category3.rules import findings, programme_of, reporting_day
-from measurewise.qrda.year_data import YEARS, YearData, year_data, years_of_template
+from measurewise.qrda.year_data import YEARS, YearData, other_templates, year_data, years_of_template
 
 _STOPPED: Final = 3
 # CMS's tool shows no more errors than these, and says so (82).
@@ -63,7 +65,7 @@ def convert(data: bytes, *, roster: Roster | None = None) -> Conversion:
     document = read_document(root)
     year = None if document is None else year_of(document)
     if document is None or year is None:
-        return _judged([finding(newest, 5, root)], data, None)
+        return _judged([_of_no_year(root, document)], data, None)
     found = findings(document, year)
     programme = programme_of(document, year)
     if programme is not None and programme.name == "pcf":
@@ -110,6 +112,16 @@ def year_of(document: Document) -> YearData | None:
     if not within and reported & set(YEARS):
         return None
     return year_data(within[0] if within else years[-1])
+
+
+def _of_no_year(root: etree._Element, document: Document | None) -> Finding:
+    """Code 5, which says of which year a document is where that is known and no year judged here."""
+    found = finding(year_data(YEARS[-1]), 5, root)
+    known = other_templates()
+    for extension in () if document is None else document.template_extensions:
+        if extension in known:
+            return replace(found, message=f"{found.message} {known[extension]}")
+    return found
 
 
 def _lacks_measure_id(document: Document) -> bool:

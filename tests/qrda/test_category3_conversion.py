@@ -199,6 +199,14 @@ def test_a_template_of_another_year_is_no_report_of_this_one(template: str) -> N
     assert convert(_report(PROMOTING, template=template)).codes == (5,)
 
 
+def test_a_template_of_a_year_that_is_not_judged_is_named() -> None:
+    (error,) = convert(_report(PROMOTING, template="2021-07-01")).errors
+    assert error.finding.code == 5
+    assert error.finding.message.endswith("performance year 2022; years from 2023 on are judged here.")
+    (error,) = convert(_report(PROMOTING, template="2024-07-01")).errors
+    assert "replaced by 2024-12-01" in error.finding.message
+
+
 def test_an_error_points_to_its_element() -> None:
     data = _report(_quality({**COUNTS, "NUMER": "-1"}))
     (error,) = convert(data).errors

@@ -144,6 +144,24 @@ def test_submissions_equal_those_of_cms(pairs: list[Pair], capsys: pytest.Captur
     assert unequal == _listed("submissions")
 
 
+def test_files_of_2022_are_named_as_out_of_year(pairs: list[Pair]) -> None:
+    with tarfile.open(PAIRS) as archive:
+        files = {
+            member.name: file.read()
+            for member in archive
+            if "2022/" in member.name
+            and member.name.endswith(".xml")
+            and (file := archive.extractfile(member)) is not None
+        }
+    answers = [convert(data) for data in files.values()]
+    assert len(answers) == 145
+    # One of the files is no XML.
+    assert Counter(answer.codes for answer in answers) == {(5,): 144, (2,): 1}
+    for answer in answers:
+        if answer.codes == (5,):
+            assert "performance year 2022" in answer.errors[0].finding.message
+
+
 def test_errors_stand_where_cms_says(pairs: list[Pair], capsys: pytest.CaptureFixture[str]) -> None:
     """Of files with the same codes; CMS gives no place with 2, 3 and 5."""
     compared = same = 0
