@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,8 +43,6 @@ Roster = Annotated[
     Path | None,
     Parameter(help="CSV file (apm, npi, tin) with practitioners to hold reports of Primary Care First to."),
 ]
-
-_COLUMNS = ("File No", "Size", "Timestamp", "Status", "Message")
 
 
 def answer_each(
@@ -91,23 +88,20 @@ def answer_each(
 
 
 def _tell(answer: dict[str, Any], errors: str) -> None:
+    from measurewise.qrda.validation.error_report import sentence
+
     print(f"{answer['status']:4} {answer['file']}")
     for one in answer.get("notChecked", ()):
         print(f"     not checked: {one['stage']}; {one['why']} {one['mend']}")
     for one in answer[errors]:
-        print(f"     {_message(one)}")
-
-
-def _message(one: dict[str, Any]) -> str:
-    place = f"line {one['line']}, column {one['column']}: " if one["line"] else ""
-    rule = one.get("code") or one.get("rule") or one.get("stage")
-    kind = "warning " if one["severity"] == "warning" else ""
-    return " ".join(f"{kind}{rule}: {place}{one['message']} {one['mend']}".split())
+        print(f"     {sentence(one)}")
 
 
 @contextmanager
 def _report(path: Path | None) -> Iterator[Callable[[int, Source, dict[str, Any], str], None]]:
     """A writer of lines of the error report, or of nothing."""
+    from measurewise.qrda.validation.error_report import COLUMNS, rows
+
     try:
         stream = nullcontext() if path is None else path.open("w", encoding="utf-8", newline="")
     except OSError as error:
@@ -117,16 +111,12 @@ def _report(path: Path | None) -> Iterator[Callable[[int, Source, dict[str, Any]
             mend="Name another file.",
         ) from None
     with stream as opened:
-        rows = None if opened is None else csv.writer(opened)
-        if rows is not None:
-            rows.writerow(_COLUMNS)
+        lines = None if opened is None else csv.writer(opened)
+        if lines is not None:
+            lines.writerow(COLUMNS)
 
         def write(number: int, source: Source, answer: dict[str, Any], errors: str) -> None:
-            if rows is None:
-                return
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            for text in [_message(one) for one in answer[errors]] or [""]:
-                message = f"{source.name}: {text}" if text else source.name
-                rows.writerow((number, source.size, now, answer["status"], message))
+            if lines is not None:
+                lines.writerows(rows(number, source.name, source.size, answer, errors))
 
         yield write
