@@ -14,6 +14,7 @@ from lxml import etree
 from measurewise.qrda.validation.rule_files import RuleFilesError
 
 _NAMESPACE: Final = re.compile(r"\{[^}]*\}")
+_PREFIXED: Final = re.compile(r"/([^/@\[\]():]+:[^/@\[\]():]+)")
 _CODED: Final = re.compile(r"^\[[^\]]*\]\s*")
 
 
@@ -45,8 +46,11 @@ def violations(schema: etree.XMLSchema, root: etree._Element) -> Iterator[Violat
         return
     # The stubs do not know that a log can be gone through.
     for entry in cast("Iterable[etree._LogEntry]", schema.error_log):
-        at: etree._Element | None = None
-        if entry.path:
-            found = tree.xpath(entry.path)
-            at = found[0] if isinstance(found, list) and found and etree.iselement(found[0]) else None
+        at = _element(tree, entry.path) if entry.path else None
         yield Violation(entry.type_name, _NAMESPACE.sub("", _CODED.sub("", entry.message)), at)
+
+
+def _element(tree: etree._ElementTree, path: str) -> etree._Element | None:
+    """The element at a path of the schema processor, which uses the document's own prefixes."""
+    found = tree.xpath(_PREFIXED.sub(r"/*[name()='\1']", path))
+    return found[0] if isinstance(found, list) and found and etree.iselement(found[0]) else None

@@ -8,7 +8,10 @@ import pytest
 from lxml import etree
 
 from measurewise.qrda.validation import validate, validate_category1
+from measurewise.qrda.validation.judging import Validating
 from measurewise.qrda.validation.mending import mend_of_assertion
+from measurewise.qrda.validation.sources import Source
+from measurewise.qrda.validation.workers import Ended, Workers
 
 SHARED = Path(__file__).parents[3] / "shared" / "qrda"
 pytestmark = pytest.mark.skipif(
@@ -81,3 +84,22 @@ def test_a_finding_names_rule_place_and_mending() -> None:
 )
 def test_a_sentence_says_how_to_mend(text: str, element: str, mend: str) -> None:
     assert mend_of_assertion(text, element) == mend
+
+
+def test_a_finding_at_an_element_with_a_prefix_of_the_documents_own_has_its_place() -> None:
+    strange = b'<x:a xmlns:x="urn:x"><x:b/></x:a><x:a xmlns:x="urn:x"/>'
+    data = _sample().replace(b"<realmCode", strange + b"<realmCode", 1)
+    (found,) = [one for one in validate(data, kind="qrda3", **FOLDERS) if one.stage == "schema"]
+    line = data.decode().splitlines()[found.line - 1]
+    assert line[found.column - 1 :].startswith("<x:a")
+    (element,) = etree.fromstring(data).xpath(found.path)
+    assert element.tag == "{urn:x}a"
+
+
+def test_validation_of_category_1_is_work_for_processes() -> None:
+    sample = SHARED / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Sample-File.xml"
+    asked = Validating(category="qrda1", schematron_folder=SHARED, schema_folder=SHARED)
+    with Workers(asked, count=1) as workers:
+        answer = workers.one(Source(sample, None, 0))
+    assert not isinstance(answer, Ended)
+    assert (answer["status"], answer["findings"], answer["notChecked"]) == ("OK", [], [])
