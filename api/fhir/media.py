@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 import msgspec
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 
 from measurewise.api.fhir.outcomes import RequestError
@@ -33,17 +35,53 @@ class FhirResponse(Response):
         return content if isinstance(content, bytes) else to_json(content)
 
 
-def check_accepted(accept: str | None, asked_format: str | None) -> None:
-    """Raises RequestError (406) where the client takes nothing that is spoken here."""
+def check_accepted(accept: str | None, asked_format: str | None, also: frozenset[str] = frozenset()) -> None:
+    """Raises RequestError (406) where the client takes nothing that is spoken here.
+
+    ``also`` are media types that the address gives besides JSON.
+    """
     wanted = asked_format if asked_format is not None else accept or ""
-    kinds = [part.partition(";")[0].strip().lower().replace(" ", "+") for part in wanted.split(",")]
-    if not any(kind in _JSON or kind in _ANY or kind.startswith("text/html") for kind in kinds):
+    kinds = _kinds(wanted)
+    if not any(kind in _JSON | _ANY | also or kind.startswith("text/html") for kind in kinds):
         raise RequestError(
             f"'{wanted}' is not served; this server speaks JSON only.",
             code="not-supported",
             mend=f"Accept {FHIR_JSON}.",
             status=406,
         )
+
+
+def _kinds(wanted: str) -> list[str]:
+    return [part.partition(";")[0].strip().lower().replace(" ", "+") for part in wanted.split(",")]
+
+
+def prefers(request: Request, kind: str, *, first: bool = False) -> bool:
+    """Whether a client takes a media type rather than JSON: it names it before JSON.
+
+    With ``first`` it does so, too, where it names neither.
+    """
+    asked = request.query_params.get("_format")
+    wanted = _kinds(asked if asked is not None else request.headers.get("accept") or "")
+    for found in wanted:
+        if found == kind:
+            return True
+        if found in _JSON:
+            return False
+    return first
+
+
+def content_of_binary(response: Response, request: Request, kind: str | None) -> Response:
+    """The content of a Binary in its own media type, unless the client asks for FHIR JSON (FHIR R4, Binary).
+
+    ``kind`` is what the operation produces; other answers stay as they are.
+    """
+    if kind is None or response.status_code != 200 or not prefers(request, kind, first=True):
+        return response
+    resource = parse(bytes(response.body))
+    if resource.get("resourceType") != "Binary":
+        return response
+    content = base64.b64decode(resource["data"])
+    return Response(content, media_type=resource["contentType"])
 
 
 def check_sent(content_type: str | None) -> None:

@@ -23,7 +23,9 @@ class Operation:
     ``handler`` runs in a thread and may take its time, but never more than a few seconds: what can take
     longer is a job. ``affects_state`` operations are not offered by GET. ``types_in`` names the parameter
     that limits the resource types it deals with, and so what it asks of a token. One that ``takes_lines``
-    may be sent NDJSON as its body, which the handler finds as a file: ``Arguments.one(LINES)``.
+    may be sent NDJSON as its body, which the handler finds as a file: ``Arguments.one(LINES)``. One that
+    ``produces`` a media type answers with a Binary, whose content is sent where the client does not ask for
+    FHIR JSON.
     """
 
     code: str
@@ -37,6 +39,7 @@ class Operation:
     asynchronous: bool = False
     types_in: str | None = None
     takes_lines: bool = False
+    produces: str | None = None
 
     @property
     def name(self) -> str:

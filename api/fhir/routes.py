@@ -90,15 +90,17 @@ def _export_file_route(found: APIRouter) -> None:
 def _operation_routes(found: APIRouter, operation: Operation) -> None:
     for level, path in operation.paths():
         endpoint = _operation_endpoint(operation, level)
-        described = {
+        described: dict[str, Any] = {
             "summary": operation.title,
             "tags": [operation.resource_type or "System"],
             "openapi_extra": _documented(operation, level),
         }
-        found.add_api_route(path, endpoint, methods=["POST"], name=f"{operation.id} {level}", **described)  # type: ignore[arg-type]
+        if operation.produces:
+            described["responses"] = {200: {"content": {operation.produces: {}, media.FHIR_JSON: {}}}}
+        found.add_api_route(path, endpoint, methods=["POST"], name=f"{operation.id} {level}", **described)
         if not operation.affects_state:
             extra = {**described, "openapi_extra": _documented(operation, level, query=True)}
-            found.add_api_route(path, endpoint, methods=["GET"], name=f"{operation.id} {level} get", **extra)  # type: ignore[arg-type]
+            found.add_api_route(path, endpoint, methods=["GET"], name=f"{operation.id} {level} get", **extra)
 
 
 def _operation_endpoint(operation: Operation, level: Level) -> Callable[..., Any]:
@@ -124,7 +126,10 @@ def _operation_endpoint(operation: Operation, level: Level) -> Callable[..., Any
             )
             return operation.handler(permitted)
 
-        return await respond(request, "operation", operation.resource_type, work, identity, operation.name)
+        response = await respond(
+            request, "operation", operation.resource_type, work, identity, operation.name
+        )
+        return media.content_of_binary(response, request, operation.produces)
 
     return endpoint
 
@@ -273,12 +278,21 @@ async def _admitted(request: Request, *, of_any_kind: bool = False) -> None:
     try:
         await principal_of(request)
         if not of_any_kind:
-            media.check_accepted(request.headers.get("accept"), request.query_params.get("_format"))
+            media.check_accepted(
+                request.headers.get("accept"), request.query_params.get("_format"), _produced(request)
+            )
     except MeasurewiseError as error:
-        interaction: Interaction = "operation" if "$" in request.url.path else "read"
+        path = request.url.path
+        interaction: Interaction = "operation" if "$" in path or not path.startswith("/fhir") else "read"
         trail: AuditTrail = request.app.state.audit
         await run_in_threadpool(trail.refused, None, _asking(request, interaction), error)
         raise
+
+
+def _produced(request: Request) -> frozenset[str]:
+    """What the address gives besides FHIR JSON, as its route declares it."""
+    responses = getattr(request.scope.get("route"), "responses", None) or {}
+    return frozenset(responses.get(200, {}).get("content", ()))
 
 
 def _asking(
