@@ -25,6 +25,14 @@ from measurewise.cli.options import (
 )
 from measurewise.cli.output import WholeFile, print_json
 from measurewise.cli.progress import display
+from measurewise.cli.qrda_files import (
+    CsvFile,
+    FileJobs,
+    SchemaFolder,
+    SchematronFolder,
+    TimeLimit,
+    answer_each,
+)
 from measurewise.engine.errors import MeasurewiseError
 
 if TYPE_CHECKING:
@@ -181,62 +189,50 @@ def validate(
     source: Annotated[Path, Parameter(help="A QRDA I file, a zip, or a folder of such.")],
     /,
     *,
-    schematron_folder: Annotated[Path | None, Parameter(help="Folder with the schematrons.")] = None,
-    schema_folder: Annotated[Path | None, Parameter(help="Folder with the CDA schemas.")] = None,
-    warnings: Annotated[bool, Parameter(negative="", help="Tell what SHOULD be, too.")] = False,
+    schematron_folder: SchematronFolder = None,
+    schema_folder: SchemaFolder = None,
+    warnings: Annotated[
+        bool, Parameter(negative="", help="Tell also what should be, beside what shall be.")
+    ] = False,
     json: AsJson = False,
+    csv: CsvFile = None,
+    jobs: FileJobs = None,
+    time_limit: TimeLimit = 60.0,
 ) -> int:
     """Hold QRDA I documents to the CDA schema and HL7's schematron (CMS's, too, where they follow its guide).
 
-    With --json an object a document and line. The exit status is 1 when a document has an error.
+    With --json an object a document and line: file, status (OK or ERR), codes, findings, notChecked. The
+    exit status is 1 when a document has an error.
     """
-    from measurewise.qrda.category1.archive import documents
-    from measurewise.qrda.validation import validate_category1
+    from measurewise.qrda.category1.archive import holders
+    from measurewise.qrda.validation.judging import Validating
 
-    failed = 0
-    with display("Validating", None, "documents") as shown:
-        for number, packed in enumerate(documents(source), start=1):
-            if packed.error is not None:
-                failed += 1
-                told = {"document": packed.name, "status": "ERR", "error": packed.error.what}
-                print_json(told) if json else print(f"ERR  {packed.name}: {packed.error.what}")
-                continue
-            found = validate_category1(
-                packed.data,
-                schematron_folder=schematron_folder,
-                xsd_folder=schema_folder,
-                warnings=warnings,
-            )
-            wrong = any(one.severity == "error" for one in found)
-            failed += wrong
-            status = "ERR" if wrong else "OK"
-            if json:
-                print_json(
-                    {
-                        "document": packed.name,
-                        "status": status,
-                        "findings": [
-                            {
-                                "stage": one.stage,
-                                "rule": one.rule,
-                                "text": one.text,
-                                "mend": one.mend,
-                                "severity": one.severity,
-                                "path": one.path,
-                                "line": one.line,
-                                "column": one.column,
-                                "source": one.source,
-                            }
-                            for one in found
-                        ],
-                    }
-                )
-            else:
-                print(f"{status:4} {packed.name}")
-                for one in found:
-                    print(f"     line {one.line}: {one.text} {one.mend}")
-            shown.advance(number, number)
-    return 1 if failed else 0
+    named = holders(source)
+    if csv is not None and len(named) > 1:
+        raise MeasurewiseError(
+            "an error report is of one folder of .xml files or of one zip.",
+            where=str(source),
+            mend="Name each zip by itself, or leave out --csv.",
+        )
+    work = Validating(
+        category="qrda1",
+        schematron_folder=schematron_folder,
+        schema_folder=schema_folder,
+        warnings=warnings,
+    )
+    return max(
+        answer_each(
+            one,
+            work,
+            doing="Validating",
+            errors="findings",
+            json=json,
+            csv_file=csv,
+            jobs=jobs,
+            time_limit=time_limit,
+        )
+        for one in named
+    )
 
 
 def _hospital(given: tuple[str, str, str] | None) -> CmsHospital | None:
