@@ -44,8 +44,8 @@ def validate(
 
     ``year`` is the performance year whose CMS schematron is asked; without it, that of the document. Folders
     left out are those of the environment (``rule_files``). ``warnings`` adds what SHOULD be.
-    The check runs in this process; :class:`~measurewise.qrda.validation.worker.ValidationWorker` runs it in
-    another, with a time limit. Raises RuleFilesError when the rules are not there.
+    The check runs in this process; :class:`~measurewise.qrda.validation.workers.Workers` runs such work in
+    others, with a time limit. Raises RuleFilesError when the rules are not there.
     """
     try:
         root = read_xml(data)
