@@ -53,9 +53,10 @@ class Inlining:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, Unit], tuple[elm.Expression, elm.Expression | None]] = {}
+        self._depths: dict[int, int] = {}
 
     def of(
-        self, em: Emitter, node: elm.FunctionRef, element: tuple[str, Term] | None = None, depth: int = 0
+        self, em: Emitter, node: elm.FunctionRef, element: tuple[str, Term] | None = None
     ) -> elm.Expression | None:
         """What a call says, or None where it has to stay a call.
 
@@ -63,7 +64,17 @@ class Inlining:
         """
         key = (id(node), em.unit)
         if key not in self._known:
-            self._known[key] = (node, self._written_out(em, node, element) if depth < DEEPEST else None)
+            depth = self._depths.get(id(node), 0) + 1
+            written = self._written_out(em, node, element) if depth <= DEEPEST else None
+            if written is not None:
+                # A function that calls itself, by whatever way, must come to an end here too.
+                for part in elm.walk(written):
+                    if isinstance(part, elm.FunctionRef):
+                        self._depths[id(part)] = max(depth, self._depths.get(id(part), 0))
+                    if part is node:
+                        written = None
+                        break
+            self._known[key] = (node, written)
         return self._known[key][1]
 
     def walks(self, em: Emitter, node: elm.FunctionRef) -> bool:

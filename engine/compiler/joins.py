@@ -14,7 +14,7 @@ Small functions are looked into for what they say of a row (``inlining.py``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.chapters.timing import precision_number
@@ -76,16 +76,29 @@ class Access:
     rest: list[elm.Expression] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Window:
+    """What one phrase says: the kind of window, the time of the outer row, the precision.
+
+    ``branch`` tells that the phrase stands in a branch, whose time may raise where the branch is not taken.
+    """
+
+    kind: str
+    outer: elm.Expression
+    precision: int | None
+    branch: bool = False
+
+
 @dataclass
 class _Timed:
     """Timing phrases on one time of the inner row, all of which must be true."""
 
     key: elm.Expression
-    windows: list[tuple[str, elm.Expression, int | None]] = field(default_factory=list)
+    windows: list[_Window] = field(default_factory=list)
 
     def weight(self) -> int:
         """How much the phrases narrow: 2 with both ends, else 1."""
-        kinds = {kind for kind, _, _ in self.windows}
+        kinds = {window.kind for window in self.windows}
         return 2 if kinds & {"window_at", "window_near"} or len(kinds) > 1 else 1
 
 
@@ -216,9 +229,10 @@ def _look_up(em: Emitter, alias: str, listed: elm.Expression, ways: _Ways, some:
     for way in ways:
         index = em.assembly.sharing.time_index(em.unit, listed, alias, way.key, em.where)
         windows = []
-        for kind, outer, precision in way.windows:
-            value = em.atom(outer).text
-            windows.append(f"{kind}({value}, {precision})" if precision is not None else f"{kind}({value})")
+        for window in way.windows:
+            value = _time_in_branch(em, window.outer) if window.branch else em.atom(window.outer).text
+            after = "" if window.precision is None else f", {window.precision}"
+            windows.append(f"{window.kind}({value}{after})")
         texts.append((index, list(dict.fromkeys(windows))))
     if not texts:
         return "()"
@@ -229,6 +243,16 @@ def _look_up(em: Emitter, alias: str, listed: elm.Expression, ways: _Ways, some:
     if len(windows) == 1 and windows[0].startswith("window_at("):
         return f"{index}.{'some_' * some}around({windows[0][10:]}"
     return f"{index}.{'some_' * some}within({', '.join(windows)})"
+
+
+def _time_in_branch(em: Emitter, outer: elm.Expression) -> str:
+    """The name of a time that is worked out before it is known to be needed; an error makes it any time."""
+    name = em.w.fresh("t")
+    with em.w.block("try"):
+        em.w.emit(f"{name} = {em.expr(outer).text}")
+    with em.w.block("except EvaluationError"):
+        em.w.emit(f"{name} = ...")
+    return name
 
 
 def _timed(em: Emitter, alias: str, joint: Sequence[elm.Expression], element: Term) -> _Ways | None:
@@ -264,10 +288,11 @@ def _ways(em: Emitter, alias: str, condition: elm.Expression, element: Term) -> 
         return _either([_ways(em, alias, part, element) for part in condition.operand], em)
     if isinstance(condition, elm.If):
         first = _timed(em, alias, [condition.condition, condition.then], element)
-        return _either([first, _ways(em, alias, condition.else_, element)], em)
+        return _either([_branch(first), _branch(_ways(em, alias, condition.else_, element))], em)
     if isinstance(condition, elm.Case) and condition.comparand is None:
         branches = [_timed(em, alias, [item.when, item.then], element) for item in condition.case_item]
-        return _either([*branches, _ways(em, alias, condition.else_, element)], em)
+        branches.append(_ways(em, alias, condition.else_, element))
+        return _either([_branch(branch) for branch in branches], em)
     if isinstance(condition, elm.IsTrue):
         return _ways(em, alias, condition.operand, element)
     if isinstance(condition, elm.FunctionRef):
@@ -276,6 +301,12 @@ def _ways(em: Emitter, alias: str, condition: elm.Expression, element: Term) -> 
     if isinstance(condition, elm.Null) or (isinstance(condition, elm.Literal) and condition.value == "false"):
         return []
     return None
+
+
+def _branch(ways: _Ways | None) -> _Ways | None:
+    if ways is None:
+        return None
+    return [_Timed(way.key, [replace(window, branch=True) for window in way.windows]) for way in ways]
 
 
 MOST_WAYS = 6
@@ -289,7 +320,7 @@ def _either(parts: Sequence[_Ways | None], em: Emitter) -> _Ways | None:
             return None
         for way in part:
             key = em.assembly.key
-            told = (key(way.key), tuple((kind, key(outer), at) for kind, outer, at in way.windows))
+            told = (key(way.key), tuple((w.kind, key(w.outer), w.precision, w.branch) for w in way.windows))
             together[told] = way
     ways = list(together.values())
     if len(ways) > MOST_WAYS or (len(ways) > 1 and any(way.weight() < 2 for way in ways)):
@@ -315,7 +346,7 @@ def _phrase(em: Emitter, alias: str, condition: elm.BinaryExpression, element: T
         kind = "window_before"
     else:
         kind = "window_after"
-    return _Timed(key, [(kind, outer, precision_number(getattr(condition, "precision", None)))])
+    return _Timed(key, [_Window(kind, outer, precision_number(getattr(condition, "precision", None)))])
 
 
 def _is_time(kind: DataType) -> bool:

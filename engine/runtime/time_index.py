@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from measurewise.engine.errors import EvaluationError
 from measurewise.engine.runtime.temporal import (
     MAX_PACKED,
     MILLISECOND,
@@ -136,7 +137,11 @@ class TimeIndex:
         layers: dict[int, list[tuple[int, int, int]]] = {}
         key = self._key
         for place, row in enumerate(self._rows):
-            low, high = extent(key(row))
+            try:
+                low, high = extent(key(row))
+            except EvaluationError:
+                # It is raised again where the condition comes to this row, if it does.
+                low, high = ALWAYS
             if low <= high:
                 layer = (high - low).bit_length() + 1 >> 1
                 entries = layers.get(layer)

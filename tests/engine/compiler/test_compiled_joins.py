@@ -21,6 +21,7 @@ from given_libraries import (
     fhir_helpers,
     function,
     if_,
+    interval,
     library,
     list_type,
     named_type,
@@ -564,3 +565,36 @@ def test_a_let_that_hangs_on_no_row_joins_as_what_it_says(encounters, observatio
         if timed and o.get("status") == "final" and _true(OPERATORS["In"], issued(o), period(timed[0]), 2)
     ]
     assert found == [len(expected)] * len(encounters)
+
+
+def test_a_branch_that_is_not_taken_raises_nothing_though_its_time_is_looked_up_before():
+    start, end = op("Start", ENCOUNTER_PERIOD), op("End", ENCOUNTER_PERIOD)
+    inner = to_interval(property_of("F", "period"))
+    inside = phrase("Includes", interval(start, end), op("Start", inner), None)
+    around = phrase("In", end, interval(op("Start", inner), op("End", inner)), None)
+    for of_branch in (inside, around):
+        whole = [
+            phrase("SameOrBefore", op("Start", span_), op("End", span_), None)
+            for span_ in (ENCOUNTER_PERIOD, inner)
+        ]
+        such_that = if_(whole[0], if_(whole[1], of_branch, False), False)
+        joined = query(
+            ("E", retrieve("Encounter")),
+            relationship=[related("With", "F", retrieve("Encounter"), such_that)],
+        )
+        right = visits(6)
+        wrong = span("wrong", "2026-03-02T00:00:00Z", "2026-03-01T00:00:00Z")
+        assert [e["id"] for e in rows(joined, wrong, *right)] == [e["id"] for e in right]
+
+
+def test_a_function_that_calls_itself_is_refused_or_compiled_but_never_written_out_without_end():
+    kinds = {"a": named_type(FHIR + "Encounter"), "b": named_type(FHIR + "Encounter")}
+    again = binary("And", call("like", operand("b"), operand("a")), call("like", operand("a"), operand("b")))
+    joined = query(
+        ("E", retrieve("Encounter")),
+        relationship=[related("With", "F", retrieve("Encounter"), call("like", alias("E"), alias("F")))],
+    )
+    given_ = library({"X": joined}, functions=[function("like", kinds, again)], includes=HELPERS)
+    run = bound(compiled(given_, fhir_helpers()), zone=ZONE)
+    with pytest.raises(RecursionError):
+        patient(run, *visits(6)).value(NAME, "X")
