@@ -26,7 +26,7 @@ from measurewise.store.errors import (
     ForbiddenError,
     NoSuchResourceError,
 )
-from measurewise.store.results import mark_stale
+from measurewise.store.results import changed
 from measurewise.store.search_index import index
 from measurewise.store.tables import resource_versions, resources, search_values
 
@@ -161,11 +161,11 @@ def write(
     if known is not None and not known.deleted:
         if only_new:
             raise ConflictError(f"{known.reference} is there already.")
-        if _same(known.parsed(), resource):
+        if same(known.parsed(), resource):
             return known
     version = 1 if known is None else known.version + 1
     moment = now()
-    body = _with_meta(resource, version, moment)
+    body = with_meta(resource, version, moment)
     patient = decode_head(body).compartment()
     values: dict[str, Any] = {
         "version": version, "updated": moment, "deleted": False, "patient": patient, "body": body,
@@ -188,8 +188,14 @@ def write(
     rows = [{"resource": key, **value._asdict()} for value in index(resource)]
     if rows:
         connection.execute(insert(search_values), rows)
-    for affected in {patient, known.patient if known else None} - {None}:
-        mark_stale(connection, owner, str(affected), resource_type)
+    before = known if known is not None and not known.deleted else None
+    changed(
+        connection,
+        owner,
+        resource_type,
+        {patient} if before is None else {patient, before.patient},
+        [body] if before is None else [body, before.body],
+    )
     created = known is None or known.deleted
     return Stored(key, owner, resource_type, identity, version, moment, body, patient, created=created)
 
@@ -218,8 +224,7 @@ def remove(connection: Connection, access: Access, resource_type: str, identity:
         )
     )
     connection.execute(delete(search_values).where(search_values.c.resource == known.key))
-    if known.patient is not None:
-        mark_stale(connection, known.organization, known.patient, resource_type)
+    changed(connection, known.organization, resource_type, {known.patient}, [known.body])
     return Stored(
         known.key, known.organization, known.type, known.id, version, moment, b"", known.patient, deleted=True
     )
@@ -346,7 +351,8 @@ def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _with_meta(resource: dict[str, Any], version: int, moment: datetime) -> bytes:
+def with_meta(resource: dict[str, Any], version: int, moment: datetime) -> bytes:
+    """The JSON of a resource, with the store's version and time in its meta."""
     meta = resource.get("meta")
     kept = dict(meta) if isinstance(meta, dict) else {}
     kept["versionId"] = str(version)
@@ -355,7 +361,8 @@ def _with_meta(resource: dict[str, Any], version: int, moment: datetime) -> byte
     return to_json({**head, **{k: v for k, v in resource.items() if k not in head}})
 
 
-def _same(known: dict[str, Any], new: dict[str, Any]) -> bool:
+def same(known: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two versions say the same, whatever the store wrote into their meta."""
     return to_json(_without_stamp(known)) == to_json(_without_stamp(new))
 
 

@@ -57,7 +57,8 @@ resources: Final = Table(
     # The JSON as it came, with id and meta.versionId/lastUpdated of this store.
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("organization", "type", "id"),
-    Index("ix_resources_compartment", "organization", "patient", "type"),
+    # With the last three it tells revisions of patients' data without the rows, which are large.
+    Index("ix_resources_compartment", "organization", "patient", "type", "deleted", "version", "key"),
     Index("ix_resources_changes", "organization", "type", "updated"),
 )
 
