@@ -26,7 +26,7 @@ from measurewise.store.errors import (
     ForbiddenError,
     NoSuchResourceError,
 )
-from measurewise.store.results import changed
+from measurewise.store.results import Change, changed
 from measurewise.store.search_index import index
 from measurewise.store.tables import resource_versions, resources, search_values
 
@@ -189,13 +189,9 @@ def write(
     if rows:
         connection.execute(insert(search_values), rows)
     before = known if known is not None and not known.deleted else None
-    changed(
-        connection,
-        owner,
-        resource_type,
-        {patient} if before is None else {patient, before.patient},
-        [body] if before is None else [body, before.body],
-    )
+    patients = (patient,) if before is None else (patient, before.patient)
+    bodies = (body,) if before is None else (body, before.body)
+    changed(connection, owner, [Change(resource_type, patients, bodies)])
     created = known is None or known.deleted
     return Stored(key, owner, resource_type, identity, version, moment, body, patient, created=created)
 
@@ -224,7 +220,7 @@ def remove(connection: Connection, access: Access, resource_type: str, identity:
         )
     )
     connection.execute(delete(search_values).where(search_values.c.resource == known.key))
-    changed(connection, known.organization, resource_type, {known.patient}, [known.body])
+    changed(connection, known.organization, [Change(resource_type, (known.patient,), (known.body,))])
     return Stored(
         known.key, known.organization, known.type, known.id, version, moment, b"", known.patient, deleted=True
     )

@@ -71,29 +71,40 @@ class Kept:
     body: bytes
 
 
-def changed(
-    connection: Connection,
-    organization: str,
-    resource_type: str,
-    patients: Iterable[str | None],
-    bodies: Sequence[bytes],
-) -> None:
-    """Mark the results that a change to a resource can have altered.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A resource that was written or deleted.
 
     ``patients`` are those in whose compartments it was and is (None: in nobody's), ``bodies`` what it was and
-    is. A patient's resource alters results of the measures that retrieve its type, or the type of something
-    that it brings along by a reference or contains; a Patient all of that patient's. What belongs to no
-    patient alters results of every patient, in the measures that retrieve its type or what it brings along.
+    is.
     """
-    if resource_type in NO_DATA:
-        return
+
+    type: str
+    patients: tuple[str | None, ...]
+    bodies: tuple[bytes, ...]
+
+
+def changed(connection: Connection, organization: str, changes: Iterable[Change]) -> None:
+    """Mark the results that changes to resources can have altered; to be called where they are made.
+
+    A patient's resource alters results of the measures that retrieve its type, or the type of something that
+    it brings along by a reference or contains; a Patient all of that patient's. What belongs to no patient
+    alters results of every patient, in the measures that retrieve its type or what it brings along.
+    """
     _let_nobody_keep(connection, organization)
-    if connection.execute(
-        select(results.c.key).where(results.c.organization == organization).limit(1)
-    ).first():
-        types = _concerned(connection, organization, resource_type, bodies)
-        for patient in set(patients):
-            mark_stale(connection, organization, patient, types)
+    any_kept = select(results.c.key).where(results.c.organization == organization).limit(1)
+    if connection.execute(any_kept).first() is None:
+        return
+    concerned: dict[str | None, set[str] | None] = {}
+    for change in changes:
+        if change.type in NO_DATA:
+            continue
+        types = _concerned(connection, organization, change)
+        for patient in change.patients:
+            known = concerned.setdefault(patient, set())
+            concerned[patient] = None if types is None or known is None else known | types
+    for patient, found in concerned.items():
+        mark_stale(connection, organization, patient, found)
 
 
 def mark_stale(
@@ -253,13 +264,14 @@ def _current(organization: str) -> Any:
     )
 
 
-def _concerned(
-    connection: Connection, organization: str, resource_type: str, bodies: Sequence[bytes]
-) -> frozenset[str] | None:
+def _concerned(connection: Connection, organization: str, change: Change) -> set[str] | None:
     """The types of which a change to a resource brings or takes something; None where it may be any."""
-    if resource_type == "Patient" or any(_CONTAINED in body for body in bodies):
+    if change.type == "Patient" or any(_CONTAINED in body for body in change.bodies):
         return None
-    named = {kind.decode() for body in bodies for kind in _REFERENCE.findall(body)} - {"Patient", "Encounter"}
+    named = {kind.decode() for body in change.bodies for kind in _REFERENCE.findall(body)} - {
+        "Patient",
+        "Encounter",
+    }
     others = named - SHAREABLE
     if others:
         # A patient's own resources are there whether they are referred to or not; those of nobody are not.
@@ -270,11 +282,11 @@ def _concerned(
         )
         if connection.execute(of_nobody.limit(1)).first():
             return None
-    found = {resource_type}
-    if resource_type in SHAREABLE or named & SHAREABLE:
+    found = {change.type}
+    if change.type in SHAREABLE or named & SHAREABLE:
         # What is referred to refers on: a Medication to its maker, a Location to the one it is part of.
-        found |= _PLACES if (named | {resource_type}).isdisjoint(_THINGS) else SHAREABLE
-    return frozenset(found)
+        found |= _PLACES if (named | {change.type}).isdisjoint(_THINGS) else SHAREABLE
+    return found
 
 
 def _let_nobody_keep(connection: Connection, organization: str) -> None:
