@@ -102,7 +102,9 @@ def convert_file(path: Path, *, roster: Roster | None = None) -> Conversion:
 def year_of(document: Document) -> YearData | None:
     """The performance year whose rules hold: by the document's template, then by the reporting period.
 
-    None when no year's guide has the template, or when the period lies in a year that wants another template.
+    Where years share the template and the period is of another year, it is the year that knows most of the
+    report's measures by their GUIDs, which are new every year; then the newest. None when no year's guide has
+    the template, or when the period lies in a year that wants another template.
     """
     years = sorted({year for text in document.template_extensions for year in years_of_template(text)})
     if not years:
@@ -111,7 +113,18 @@ def year_of(document: Document) -> YearData | None:
     within = [year for year in years if year in reported]
     if not within and reported & set(YEARS):
         return None
-    return year_data(within[0] if within else years[-1])
+    return year_data(within[0] if within else max(years, key=lambda year: (_known(document, year), year)))
+
+
+def _known(document: Document, year: int) -> int:
+    """How many of a report's measures have a GUID of the year."""
+    measures = year_data(year).measures
+    return sum(
+        guid.lower() in measures
+        for section in document.of(Kind.QUALITY_SECTION)
+        for measure in section.of(Kind.MEASURE)
+        for guid in measure.measure_ids
+    )
 
 
 def _of_no_year(root: etree._Element, document: Document | None) -> Finding:

@@ -199,6 +199,18 @@ def test_a_template_of_another_year_is_no_report_of_this_one(template: str) -> N
     assert convert(_report(PROMOTING, template=template)).codes == (5,)
 
 
+def test_measures_tell_the_year_where_template_and_period_do_not() -> None:
+    guids = {
+        year: next(one.uuid for one in year_data(year).measures.values() if one.ecqm_id.startswith("CMS165v"))
+        for year in (2023, 2024)
+    }
+    for year, guid in guids.items():
+        quality = _quality(COUNTS).replace(MEASURE.uuid, guid).replace("2025", "2018")
+        answer = convert(_report(quality, template="2022-12-01"))
+        assert 1001 in answer.codes
+        assert 6 not in answer.codes, year
+
+
 def test_a_template_of_a_year_that_is_not_judged_is_named() -> None:
     (error,) = convert(_report(PROMOTING, template="2021-07-01")).errors
     assert error.finding.code == 5
