@@ -96,11 +96,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class ConcernStatus:
-    """``clinicalStatus`` as the status of the concern: active, or completed for what has abated.
-
-    A completed concern whose condition has no end is read as active: in QDM a prevalence period without end
-    goes on.
-    """
+    """``clinicalStatus`` as the status of the concern: active, or completed for what is resolved."""
 
     def write(self, act: etree._Element, resource: dict[str, Any], context: Writing) -> None:
         """See Slot."""
@@ -110,8 +106,10 @@ class ConcernStatus:
 
     def read(self, act: etree._Element, resource: dict[str, Any], context: Reading) -> None:
         """See Slot."""
-        context.use(child(act, "statusCode"))
-        code = "resolved" if _abated(resource) else "active"
+        status = child(act, "statusCode")
+        context.use(status)
+        completed = status is not None and status.get("code") == "completed"
+        code = "resolved" if completed or _abated(resource) else "active"
         resource["clinicalStatus"] = concept(_CLINICAL, code)
 
 
@@ -164,7 +162,7 @@ _NOT_DONE_REASON: Final = Reason(
 
 
 def _observation(
-    name: str, act: str, key: int, category: str, profile_name: str, value: Value, **rest: Any
+    name: str, act: str, key: int, category: str, profiles: tuple[str, ...], value: Value, **rest: Any
 ) -> Datatype:
     return Datatype(
         name=name,
@@ -183,7 +181,7 @@ def _observation(
             _NOT_DONE_REASON,
             *((VitalSign(),) if category == "vital-signs" else ()),
         ),
-        defaults={"status": "final", "meta": profile(profile_name), **_category(category)},
+        defaults={"status": "final", "meta": profile(*profiles), **_category(category)},
         **rest,
     )
 
@@ -259,7 +257,8 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{template(38)}]",
         38,
         "laboratory",
-        "qicore-observation-lab",
+        # US Core's laboratory results are clinical results.
+        ("qicore-observation-lab", "qicore-observation-clinical-result"),
         Value(within=f"entryRelationship[typeCode=REFR]/{RESULT}"),
         fits=_in("laboratory"),
     ),
@@ -268,7 +267,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{c_cda(13)},{template(59)}]",
         59,
         "vital-signs",
-        "qicore-simple-observation",
+        ("qicore-simple-observation",),
         Value(required=True),
         fits=_in("vital-signs", "exam"),
     ),
@@ -277,7 +276,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{c_cda(13)},{template(18)}]",
         18,
         "imaging",
-        "qicore-observation-clinical-result",
+        ("qicore-observation-clinical-result",),
         Value(within=f"entryRelationship[typeCode=REFR]/{RESULT}", null=True),
         fits=_in("imaging", "procedure", "clinical-test"),
     ),
@@ -286,7 +285,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{template(144)}]",
         144,
         "survey",
-        "qicore-observation-screening-assessment",
+        ("qicore-observation-screening-assessment",),
         Value(),
     ),
     _observation(
@@ -294,7 +293,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{template(48)}]",
         48,
         "survey",
-        "qicore-simple-observation",
+        ("qicore-simple-observation",),
         Value(),
         fits=lambda resource: False,
     ),
@@ -303,7 +302,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{template(67)}]",
         67,
         "survey",
-        "qicore-simple-observation",
+        ("qicore-simple-observation",),
         Value(),
         fits=lambda resource: False,
     ),

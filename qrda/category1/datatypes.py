@@ -17,6 +17,25 @@ from measurewise.qrda.category1.slots import C, Q, Slot
 QICORE: Final = "http://hl7.org/fhir/us/qicore/StructureDefinition/"
 
 
+# The statuses of what was done (or, where it is a negation, was not), and of orders that stand.
+_ORDERED: Final = ("active", "completed")
+_ASSERTED: Final[dict[str, tuple[str, ...]]] = {
+    "Encounter": ("finished",),
+    "Observation": ("final", "amended", "corrected", "cancelled"),
+    "Procedure": ("completed", "not-done"),
+    "MedicationRequest": _ORDERED,
+    "ServiceRequest": _ORDERED,
+    "DeviceRequest": _ORDERED,
+    "MedicationAdministration": ("completed", "not-done"),
+    "MedicationDispense": ("completed", "declined"),
+    "MedicationStatement": ("active", "completed", "intended"),
+    "Immunization": ("completed", "not-done"),
+    "Communication": ("completed", "not-done"),
+    "Task": ("completed", "rejected"),
+    "Coverage": ("active",),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Datatype:
     """One QDM datatype.
@@ -54,9 +73,23 @@ def all_datatypes() -> tuple[Datatype, ...]:
 
 
 def datatype_of(resource: dict[str, Any]) -> Datatype | None:
-    """The datatype by which a resource is written, None where QRDA I has none for its type."""
+    """The datatype by which a resource is written.
+
+    None where QRDA I has none for its type, and for what a QDM datatype would assert falsely: a refuted
+    condition, a cancelled encounter, an observation entered in error.
+    """
     kind = resource.get("resourceType")
+    if not _is_asserted(resource):
+        return None
     return next((one for one in all_datatypes() if one.resource == kind and one.fits(resource)), None)
+
+
+def _is_asserted(resource: dict[str, Any]) -> bool:
+    statuses = _ASSERTED.get(str(resource.get("resourceType")))
+    if statuses is not None and resource.get("status") is not None and resource["status"] not in statuses:
+        return False
+    verified = codes(resource.get("verificationStatus"))
+    return not verified or "confirmed" in verified
 
 
 @cache

@@ -66,8 +66,19 @@ def _negated(**values: Any) -> dict[str, Any]:
     return values
 
 
+def _ordered(resource: dict[str, Any]) -> bool:
+    return resource.get("intent") in (
+        "order",
+        "original-order",
+        "reflex-order",
+        "filler-order",
+        "instance-order",
+        None,
+    )
+
+
 def _discharge(resource: dict[str, Any]) -> bool:
-    return "discharge" in codes(resource.get("category"))
+    return _ordered(resource) and "discharge" in codes(resource.get("category"))
 
 
 def _requested(inner: str, *rest: Any) -> tuple[Any, ...]:
@@ -141,6 +152,7 @@ DATATYPES: Final = (
         act=f"substanceAdministration[classCode=SBADM,moodCode=RQO,{c_cda(42)},{template(47)}]",
         key="2.16.840.1.113883.10.20.24.3.47",
         status="active",
+        fits=_ordered,
         slots=_requested(""),
         defaults=_ORDERED,
     ),

@@ -17,6 +17,7 @@ _LABORATORY: Final = "108252007"
 _IMAGING: Final = "363679005"
 _SURGICAL: Final = "387713003"
 _PLANNED: Final = ("plan", "proposal")
+_ORDERED: Final = ("order", "original-order", "reflex-order", "filler-order", "instance-order", None)
 
 
 _SERVICE_NOT: Final = {"doNotPerform": True, "meta": profile("qicore-servicenotrequested")}
@@ -53,11 +54,16 @@ def _service(
 
 
 def _of(category: str, *, planned: bool) -> Callable[[dict[str, Any]], bool]:
-    return lambda one: category in codes(one.get("category")) and (one.get("intent") in _PLANNED) is planned
+    return lambda one: category in codes(one.get("category")) and _stands(one, planned=planned)
 
 
 def _rest(*, planned: bool) -> Callable[[dict[str, Any]], bool]:
-    return lambda one: (one.get("intent") in _PLANNED) is planned
+    return lambda one: _stands(one, planned=planned)
+
+
+def _stands(resource: dict[str, Any], *, planned: bool) -> bool:
+    """Whether a request is an order (or a recommendation); an option or a directive is neither."""
+    return resource.get("intent") in (_PLANNED if planned else _ORDERED)
 
 
 def _never(resource: dict[str, Any]) -> bool:
@@ -113,7 +119,7 @@ def _device(name: str, mood: str, key: int, inner_key: int, *, planned: bool) ->
         key=f"2.16.840.1.113883.10.20.24.3.{key}",
         inner=inner,
         status="active",
-        fits=lambda one: (one.get("intent") in _PLANNED) is planned,
+        fits=_rest(planned=planned),
         fixed=(("code", (("code", "SPLY"), ("codeSystem", "2.16.840.1.113883.5.6"))),),
         slots=(
             Negation(lambda one: get(one, _DEVICE_NOT) is True, _DEVICE_NEGATED),
