@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from measurewise.engine.errors import NotFoundError
+
 Resource = Mapping[str, Any]
 _NOT_HELD = frozenset({"planned", "cancelled", "entered-in-error"})
 
@@ -68,16 +70,111 @@ def encounter_participant(resources: Iterable[Resource], span: Span) -> frozense
     return _resolved(references, found)
 
 
+def most_visits(resources: Iterable[Resource], span: Span) -> frozenset[str]:
+    """The clinician with the most encounters held in the span; of several with as many, the one seen last.
+
+    All names of that one clinician (reference, NPI). Whoever is still level (seen as often, and last at the
+    same moment) comes by name, so that the answer is the same each time. Nobody where no encounter in the
+    span names a clinician.
+    """
+    found = list(resources)
+    visits: dict[frozenset[str], list[str]] = {}
+    for encounter in _of(found, "Encounter"):
+        period = encounter.get("period")
+        if encounter.get("status") in _NOT_HELD or type(period) is not dict or not span.overlaps(period):
+            continue
+        seen = {
+            clinician
+            for participant in _dicts(encounter.get("participant"))
+            if span.overlaps(participant.get("period"))
+            for reference in _dicts([participant.get("individual")])
+            if (clinician := _clinician(reference, found))
+        }
+        for clinician in seen:
+            visits.setdefault(clinician, []).append(str(period.get("start") or period.get("end") or ""))
+    if not visits:
+        return frozenset()
+    merged = _merged(visits)
+    # the smallest name among equals: sorted first, and max keeps the first of equals
+    return max(
+        sorted(merged, key=sorted), key=lambda clinician: (len(merged[clinician]), max(merged[clinician]))
+    )
+
+
 RULES: Mapping[str, Callable[[Iterable[Resource], Span], frozenset[str]]] = {
     "general-practitioner": general_practitioner,
     "managing-organization": managing_organization,
     "encounter-participant": encounter_participant,
+    "most-visits": most_visits,
 }
 """The rules over one patient's resources, by name; :func:`group_members` is over a Group."""
+_BY_VISITS = frozenset({"encounter-participant", "most-visits"})
+
+
+def counts_for(
+    resources: Iterable[Resource],
+    span: Span,
+    rule: str,
+    *,
+    provider: frozenset[str] = frozenset(),
+    practice: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether a patient counts, by a rule and in a span, for a provider, a practice (TIN), or both.
+
+    Both are sets of names: ``Practitioner/1``, ``http://hl7.org/fhir/sid/us-npi|1234567893``,
+    ``Organization/2``, ``urn:oid:2.16.840.1.113883.4.4|123456789`` (a TIN). Rules over encounters look only
+    at encounters of the practice (its ``serviceProvider``, or the organization of a participant's role);
+    the others ask for the practice among those they name. Raises NotFoundError for an unknown rule.
+    """
+    if rule not in RULES:
+        raise NotFoundError(f"there is no rule '{rule}'.", mend=f"There are {', '.join(RULES)}.")
+    found = list(resources)
+    visited = rule in _BY_VISITS
+    if practice and visited:
+        found = [r for r in found if r.get("resourceType") != "Encounter" or _held_at(r, found, practice)]
+    named = RULES[rule](found, span)
+    if provider and not named & provider:
+        return False
+    return bool(named) if visited or not practice else bool(named & practice)
+
+
+def _held_at(encounter: Resource, resources: list[Resource], practice: frozenset[str]) -> bool:
+    references = _dicts([encounter.get("serviceProvider")])
+    for participant in _dicts(encounter.get("participant")):
+        references += _dicts([participant.get("individual")])
+    return bool(_resolved(references, resources) & practice)
+
+
+def _clinician(reference: Mapping[str, Any], resources: list[Resource]) -> frozenset[str]:
+    """The names of the practitioner whom a reference means, nobody for an organization or a relative."""
+    roles = {f"PractitionerRole/{role.get('id')}": role for role in _of(resources, "PractitionerRole")}
+    names: set[str] = set()
+    for name in _named(reference):
+        if name in roles:
+            practitioner = roles[name].get("practitioner")
+            names |= _resolved([practitioner], resources) if type(practitioner) is dict else {name}
+        elif "|" in name:
+            names.add(name)
+        elif name.startswith(("Practitioner/", "PractitionerRole/")):
+            names |= _resolved([{"reference": name}], resources)
+    return frozenset(name for name in names if not name.startswith("Organization/"))
+
+
+def _merged(visits: Mapping[frozenset[str], list[str]]) -> dict[frozenset[str], list[str]]:
+    """Clinicians who share a name are one."""
+    merged: dict[frozenset[str], list[str]] = {}
+    for names, starts in visits.items():
+        same = [known for known in merged if known & names]
+        together = list(starts)
+        for known in same:
+            together += merged.pop(known)
+        merged[frozenset(names.union(*same))] = together
+    return merged
 
 
 def _resolved(references: Iterable[Mapping[str, Any]], resources: list[Resource]) -> frozenset[str]:
-    """The names in references; a PractitionerRole at hand also gives its practitioner and organization."""
+    """The names in references; a PractitionerRole at hand also gives its practitioner and organization, and
+    a Practitioner or Organization at hand its identifiers (NPI, TIN)."""
     roles = {f"PractitionerRole/{role.get('id')}": role for role in _of(resources, "PractitionerRole")}
     names: set[str] = set()
     for reference in references:
@@ -87,6 +184,12 @@ def _resolved(references: Iterable[Mapping[str, Any]], resources: list[Resource]
             if role is not None:
                 names.update(_named(role.get("practitioner")))
                 names.update(_named(role.get("organization")))
+    for kind in ("Practitioner", "Organization"):
+        for resource in _of(resources, kind):
+            if f"{kind}/{resource.get('id')}" in names:
+                for identifier in _dicts(resource.get("identifier")):
+                    if identifier.get("value"):
+                        names.add(f"{identifier.get('system') or ''}|{identifier['value']}")
     return frozenset(names)
 
 

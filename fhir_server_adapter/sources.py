@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from measurewise.engine.record.record import Record
 from measurewise.engine.runner.patients import Patients
 from measurewise.fhir_server_adapter.capabilities import Capabilities
 from measurewise.fhir_server_adapter.faults import SourceError
+from measurewise.fhir_server_adapter.landing import land, needs_landing
 
 Resource = dict[str, Any]
 
@@ -102,15 +104,30 @@ def choose_source(
 
 
 class FilePatients:
-    """Way (d): files and folders, as :mod:`measurewise.engine.runner.patients` reads them."""
+    """Way (d): files and folders, as :mod:`measurewise.engine.runner.patients` reads them.
 
-    def __init__(self, path: Path) -> None:
+    Each also as ``.zst``, and at any address that fsspec knows (``s3://bucket/folder``).
+
+    What is packed with Zstandard or lies elsewhere is brought to a temporary folder first.
+    """
+
+    def __init__(self, address: Path | str) -> None:
         self.faults: list[str] = []
-        self._path = path
+        self._address = address
 
     async def patients(self) -> AsyncIterator[Pulled]:
         """The patients in the order of the files. Raises RecordError or NotFoundError for unusable files."""
-        source = Patients(self._path)
+        if not needs_landing(self._address):
+            async for pulled in self._read(Path(self._address)):
+                yield pulled
+            return
+        with tempfile.TemporaryDirectory(prefix="measurewise-files-") as folder:
+            landed = await asyncio.to_thread(land, self._address, Path(folder))
+            async for pulled in self._read(landed):
+                yield pulled
+
+    async def _read(self, path: Path) -> AsyncIterator[Pulled]:
+        source = Patients(path)
         lines = iter(source)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             try:
