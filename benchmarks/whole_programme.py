@@ -45,6 +45,8 @@ class Way(NamedTuple):
     orjson: Timing
     read: Timing
     evaluate: Timing
+    both: Timing
+    """Reading and evaluating what was read."""
 
     def ratio(self) -> float:
         """Evaluation of all measures, by orjson's time to parse the patient: of medians or of least times,
@@ -93,14 +95,20 @@ def measured(deck: Path, repetitions: int = 40) -> Programme:
         parsed, first = _timed(lambda: parse(text))
         del parsed
         fresh, second = _timed(lambda: read(text))
-        return [first, second, _timed(lambda: evaluate(fresh))[1]]
+        third = _timed(lambda: evaluate(fresh))[1]
+        return [first, second, third, second + third]
 
     def round_() -> tuple[Way, Way]:
         with _collector_at_rest():
             columns = zip(*_repeated(in_turn, repetitions), strict=True)
             turns = [Timing(median(column), min(column)) for column in columns]
             alone = []
-            for step in (lambda: parse(text), lambda: read(text), lambda: evaluate(record)):
+            for step in (
+                lambda: parse(text),
+                lambda: read(text),
+                lambda: evaluate(record),
+                lambda: evaluate(read(text)),
+            ):
                 took = [one for (one,) in _repeated(partial(_discarded, step), repetitions)]
                 alone.append(Timing(median(took), min(took)))
         return Way(*turns), Way(*alone)
@@ -152,6 +160,7 @@ def shown(found: Programme) -> str:
         ("orjson parses the patient", "orjson"),
         ("Measurewise reads the patient, decimals exact", "read"),
         (f"Measurewise evaluates {found.measures} measures", "evaluate"),
+        ("Measurewise reads and evaluates", "both"),
     ):
         row = [name]
         for way in (found.in_turn, found.alone):
