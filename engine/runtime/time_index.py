@@ -117,6 +117,10 @@ _FEW = 4
 """Up to so many rows are quicker tried than found."""
 
 
+_MANY = 32
+"""From so many rows on they are given one by one, since the first may be enough."""
+
+
 class TimeIndex:
     """Rows by the extent of the time each of them has."""
 
@@ -162,10 +166,21 @@ class TimeIndex:
         return self.within(window_at(value, precision))
 
     def some_around(self, value: Any, precision: int | None = None) -> Iterable[Any]:
-        """The rows of :meth:`around`, in any order and one by one."""
+        """The rows of :meth:`around`, in any order and, where there are many, one by one."""
         if self._layers is None and not self._pays():
             return self._rows
-        return self.some_within(window_at(value, precision))
+        low, high = window = window_at(value, precision)
+        found: list[Any] = []
+        if low <= high:
+            for span, lows, entries in self._layers or ():
+                stop = bisect_right(lows, high)
+                start = bisect_left(lows, low - span, 0, stop) if stop else 0
+                if stop - start > _MANY:
+                    return self.some_within(window)
+                if start < stop:
+                    rows = self._rows
+                    found += [rows[place] for _, last, place in entries[start:stop] if last >= low]
+        return found
 
     def within(self, *windows: Window) -> Sequence[Any]:
         """The rows that could meet all windows, in the order of the list."""

@@ -91,6 +91,8 @@ def test_no_row_of_which_the_phrase_is_true_is_missed(kind, rows, asked, precisi
     assert found == sorted(found)
     assert {at for at, row in enumerate(rows) if is_true(kind, row, asked, precision)} <= set(found)
     assert sorted(index.some_within(WINDOWS[kind](asked, precision))) == found
+    if WINDOWS[kind] is window_at:
+        assert list(index.around(asked, precision)) == sorted(index.some_around(asked, precision)) == found
 
 
 @settings(max_examples=100, deadline=None)
@@ -132,3 +134,10 @@ def test_a_null_is_near_nothing_and_nothing_is_near_it():
     index = TimeIndex(rows, lambda row: row)
     assert list(index.around(None)) == []
     assert None not in index.within(window_before(parse_datetime("2027", 0)))
+
+
+def test_many_rows_are_given_one_by_one_and_none_is_left_out():
+    rows = [parse_datetime(f"2026-01-01T12:{n:02}:00Z", 0) for n in range(60)]
+    index = TimeIndex(rows, lambda row: row)
+    assert sorted(row.lo for row in index.some_around(rows[0], 2)) == [row.lo for row in rows]
+    assert list(index.some_around(parse_datetime("2026-01-02T00:00:00Z", 0), 2)) == []
