@@ -21,8 +21,10 @@ from measurewise.api.fhir.outcomes import outcome, outcome_of, status_of
 from measurewise.api.fhir.routes import router
 from measurewise.api.observing import Observed, observing_router
 from measurewise.api.operations import OPERATIONS
+from measurewise.api.registry import registry_router
 from measurewise.api.security.gate import install
 from measurewise.api.services.context import open_services
+from measurewise.api.services.qrda import end_processes
 from measurewise.api.settings import Settings
 from measurewise.engine.errors import MeasurewiseError
 
@@ -42,6 +44,7 @@ def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await app.state.gate.aclose()
+        end_processes()
         services.database.close()
 
     app = FastAPI(
@@ -75,6 +78,7 @@ def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | 
 
     app.include_router(observing_router())
     app.include_router(router(OPERATIONS), prefix=FHIR)
+    app.include_router(registry_router())
     mount_documentation(app)
     app.add_exception_handler(MeasurewiseError, _failed)
     app.add_exception_handler(HTTPException, _refused)

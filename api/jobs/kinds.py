@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from measurewise.api.jobs import care_gaps, evaluating, exporting
+from measurewise.api.jobs import care_gaps, evaluating, exporting, qrda1_import
 from measurewise.api.jobs.kind import Kind
 from measurewise.store.errors import StoreError
 
-KINDS: Final = {kind.name: kind for kind in (evaluating.KIND, care_gaps.KIND, exporting.KIND)}
+KINDS: Final = {
+    kind.name: kind for kind in (evaluating.KIND, care_gaps.KIND, exporting.KIND, qrda1_import.KIND)
+}
 
 
 def named(name: str) -> Kind:

@@ -177,6 +177,14 @@ OPERATIONS: Final[dict[str, OperationNeeds]] = {
     "ValueSet/$validate-code": _reading("ValueSet"),
     "CodeSystem/$validate-code": _reading("CodeSystem"),
     "CodeSystem/$lookup": _reading("CodeSystem"),
+    # files of registries: what is judged or converted came with the request
+    "qrda/3/validate": _reading("MeasureReport"),
+    "qrda/3/convert": _reading("MeasureReport"),
+    "qrda/1/validate": _reading("MeasureReport"),
+    "qrda/1/import": OperationNeeds((Need("Patient", "cu"), Need("*", "cu")), WIDE_LEVELS),
+    "qpp/convert": _reading("MeasureReport"),
+    "qpp/validate": _reading("MeasureReport"),
+    "qpp/merge": _reading("MeasureReport"),
 }
 """What each operation asks for, by resource type and name."""
 
