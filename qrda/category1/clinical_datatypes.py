@@ -64,6 +64,8 @@ _VITAL_SIGNS: Final = {
     "2708-6": "pulse-oximetry",
     "9843-4": "head-circumference",
 }
+# Systolic and diastolic pressure, which QDM has apart (``blood_pressure``).
+_PRESSURES: Final = {"8480-6", "8462-4"}
 _COMPONENTS: Final = Each(
     "component",
     f"entryRelationship[typeCode=REFR]/observation[classCode=OBS,moodCode=EVN,{template(149, '2017-08-01')}]",
@@ -115,17 +117,21 @@ class ConcernStatus:
 
 @dataclass(frozen=True, slots=True)
 class VitalSign:
-    """The profile of a vital sign, which US Core tells by the LOINC code."""
+    """Profile and category of a physical exam: a vital sign, which US Core tells by its code, or none."""
 
     def write(self, act: etree._Element, resource: dict[str, Any], context: Writing) -> None:
         """See Slot; the code says it."""
 
     def read(self, act: etree._Element, resource: dict[str, Any], context: Reading) -> None:
         """See Slot."""
-        for code in codes(resource.get("code")) & _VITAL_SIGNS.keys():
-            if resource.get("status") != "cancelled":
-                url = f"http://hl7.org/fhir/us/core/StructureDefinition/us-core-{_VITAL_SIGNS[code]}"
-                resource["meta"] = {"profile": [url]}
+        if resource.get("status") == "cancelled":
+            return
+        vital = codes(resource.get("code")) & _VITAL_SIGNS.keys()
+        for code in vital:
+            url = f"http://hl7.org/fhir/us/core/StructureDefinition/us-core-{_VITAL_SIGNS[code]}"
+            resource["meta"] = {"profile": [url]}
+        if not vital and not codes(resource.get("code")) & _PRESSURES:
+            resource |= _category("exam")
 
 
 def _abated(resource: dict[str, Any]) -> bool:
@@ -267,7 +273,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{c_cda(13)},{template(59)}]",
         59,
         "vital-signs",
-        ("qicore-simple-observation",),
+        ("qicore-simple-observation", "qicore-observation-clinical-result"),
         Value(required=True),
         fits=_in("vital-signs", "exam"),
     ),
@@ -276,7 +282,7 @@ DATATYPES: Final = (
         f"observation[classCode=OBS,moodCode=EVN,{c_cda(13)},{template(18)}]",
         18,
         "imaging",
-        ("qicore-observation-clinical-result",),
+        ("qicore-observation-clinical-result", "qicore-simple-observation"),
         Value(within=f"entryRelationship[typeCode=REFR]/{RESULT}", null=True),
         fits=_in("imaging", "procedure", "clinical-test"),
     ),

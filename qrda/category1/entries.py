@@ -162,7 +162,7 @@ def _resource(
 
 
 def _says_nothing(resource: dict[str, Any], datatype: Datatype) -> bool:
-    ignored = {"resourceType", "id", datatype.patient, "clinicalStatus"}
+    ignored = {"resourceType", "id", "meta", "category", datatype.patient, "clinicalStatus"}
     return {name: one for name, one in resource.items() if name not in ignored} == {
         name: one for name, one in datatype.defaults.items() if name not in ignored
     }

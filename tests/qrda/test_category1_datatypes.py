@@ -110,7 +110,8 @@ WHOLE = {
     "Physical Exam, Performed": resource(
         "Observation",
         "qicore-simple-observation",
-        **OBSERVED,
+        status="final",
+        code=concept("29463-7", "http://loinc.org"),
         category=[{"coding": [{"system": f"{TERM}observation-category", "code": "vital-signs"}]}],
         effectivePeriod=PERIOD,
         method=concept("1"),
@@ -119,7 +120,8 @@ WHOLE = {
             {"code": concept("8480-6", "http://loinc.org"), "valueQuantity": DOSE},
             {"code": concept("3"), "valueCodeableConcept": concept("4")},
         ],
-    ),
+    )
+    | {"meta": {"profile": ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-body-weight"]}},
     "Diagnostic Study, Performed": resource(
         "Observation",
         "qicore-observation-clinical-result",
