@@ -27,4 +27,6 @@ def rows(number: int, name: str, size: int, answer: dict[str, Any], errors: str)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for text in [sentence(one) for one in answer[errors]] or [""]:
         message = f"{name}: {text}" if text else name
-        yield number, size, now, answer["status"], message
+        # Spreadsheets run what begins like a formula, and a file may be named so.
+        safe = f"'{message}" if message.startswith(("=", "+", "-", "@")) else message
+        yield number, size, now, answer["status"], safe

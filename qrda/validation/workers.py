@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -47,7 +48,8 @@ class Workers(Generic[T, R]):
     """``count`` processes that call ``work``, which must be picklable, as must its items and results.
 
     ``time_limit`` is in seconds a item, ``memory_limit`` in bytes of address space a process (where the
-    system has such a limit). A context manager; the processes start with the first item.
+    system has such a limit). A context manager; the processes start with the first item. One thread at a time
+    may ask for results, and takes those of one call of ``each`` before it makes another.
     """
 
     def __init__(
@@ -217,4 +219,6 @@ def _limit_memory(limit: int) -> None:
         return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    # Some systems know the limit and let nobody set it.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))

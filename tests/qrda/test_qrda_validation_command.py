@@ -89,6 +89,22 @@ def test_the_error_report_has_a_line_an_error(tmp_path: Path) -> None:
     assert all(row["Timestamp"].endswith("+00:00") for row in rows)
 
 
+def test_a_file_named_like_a_formula_is_no_formula_in_the_error_report(tmp_path: Path) -> None:
+    (tmp_path / "=1+1.xml").write_bytes(b"no xml")
+    command = [
+        Path(sys.executable).with_name("measurewise"),
+        "qrda3",
+        "convert",
+        "=1+1.xml",
+        "--csv",
+        "r.csv",
+    ]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120).returncode == 1
+    with (tmp_path / "r.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["Message"].startswith("'=1+1.xml: 2: ")
+
+
 def test_a_report_is_read_as_typed_values() -> None:
     done = _run("read", GROUP, "--json")
     report = json.loads(done.stdout)
