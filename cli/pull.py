@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from measurewise.engine import Prepared
     from measurewise.engine.compiler.planner import Terminology
     from measurewise.engine.runner.patients import PatientData
-    from measurewise.fhir_server_adapter.capabilities import Capabilities
+    from measurewise.fhir_server_adapter.capabilities import Capabilities, ExportLevel
     from measurewise.fhir_server_adapter.client import FhirClient
     from measurewise.fhir_server_adapter.signin import SignIn
     from measurewise.fhir_server_adapter.sources import PatientSource, Pulled
@@ -108,7 +108,7 @@ class ServerPatients:
     async def _source(self, client: FhirClient, capabilities: Capabilities, folder: Path) -> PatientSource:
         from measurewise.fhir_server_adapter.bulk import BulkPatients, ExportRequest
         from measurewise.fhir_server_adapter.pulling import EverythingPatients, SearchedPatients, patient_ids
-        from measurewise.fhir_server_adapter.search_plan import required_types, search_plan
+        from measurewise.fhir_server_adapter.search_plan import BY_REFERENCE, required_types, search_plan
         from measurewise.fhir_server_adapter.sources import Way, choose_source
 
         options = self._options
@@ -128,10 +128,20 @@ class ServerPatients:
                     where="--patient",
                     mend="Give --way searches or --way everything, or --group.",
                 )
-            level = "group" if options.group else "patient" if "patient" in capabilities.exports else "system"
-            types = tuple(sorted(required_types(retrievals)))
-            request = ExportRequest(level, group=options.group, types=types)  # type: ignore[arg-type]
-            return BulkPatients(client, request, folder, capabilities=capabilities)
+            level: ExportLevel = (
+                "group" if options.group else "patient" if "patient" in capabilities.exports else "system"
+            )
+            # exports of patients and groups take no types that belong to no patient, so these are read after
+            types = required_types(retrievals) - (frozenset() if level == "system" else BY_REFERENCE)
+            request = ExportRequest(level, group=options.group, types=tuple(sorted(types)))
+            return BulkPatients(
+                client,
+                request,
+                folder,
+                capabilities=capabilities,
+                by_reference=plan.by_reference,
+                poll=1.0,
+            )
         ids: Any = list(options.patients) or patient_ids(client)
         if options.group is not None:
             ids = await _members(client, options.group, self._prepared)

