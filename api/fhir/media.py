@@ -22,6 +22,9 @@ _FORM: Final = "application/x-www-form-urlencoded"
 NDJSON: Final = "application/fhir+ndjson"
 _LINES: Final = frozenset({NDJSON, "application/ndjson", "application/x-ndjson", "ndjson"})
 
+NOTICE: Final = "https://measurewise.example/StructureDefinition/notice"
+"""The extension of a Binary's meta with a sentence about what its content lacks."""
+
 
 class FhirResponse(Response):
     """A FHIR resource as JSON; ``content`` is a dictionary or its bytes."""
@@ -73,15 +76,20 @@ def prefers(request: Request, kind: str, *, first: bool = False) -> bool:
 def content_of_binary(response: Response, request: Request, kind: str | None) -> Response:
     """The content of a Binary in its own media type, unless the client asks for FHIR JSON (FHIR R4, Binary).
 
-    ``kind`` is what the operation produces; other answers stay as they are.
+    ``kind`` is what the operation produces; other answers stay as they are. Notices about the content, which
+    are extensions of the Binary's meta, become headers ``X-Notice``.
     """
     if kind is None or response.status_code != 200 or not prefers(request, kind, first=True):
         return response
     resource = parse(bytes(response.body))
     if resource.get("resourceType") != "Binary":
         return response
-    content = base64.b64decode(resource["data"])
-    return Response(content, media_type=resource["contentType"])
+    answer = Response(base64.b64decode(resource["data"]), media_type=resource["contentType"])
+    for one in (resource.get("meta") or {}).get("extension", ()):
+        if one["url"] == NOTICE:
+            text = " ".join(one["valueString"].split())
+            answer.headers.append("X-Notice", text.encode("latin-1", "replace").decode("latin-1"))
+    return answer
 
 
 def check_sent(content_type: str | None) -> None:
