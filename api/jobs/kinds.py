@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from measurewise.api.jobs import care_gaps, evaluating, exporting, qrda1_import
+from measurewise.api.jobs import care_gaps, evaluating, exporting, qrda1_import, qrda3
 from measurewise.api.jobs.kind import Kind
 from measurewise.store.errors import StoreError
 
 KINDS: Final = {
-    kind.name: kind for kind in (evaluating.KIND, care_gaps.KIND, exporting.KIND, qrda1_import.KIND)
+    kind.name: kind
+    for kind in (
+        evaluating.KIND,
+        care_gaps.KIND,
+        exporting.KIND,
+        qrda1_import.KIND,
+        qrda3.KIND,
+    )
 }
 
 

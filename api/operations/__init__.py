@@ -13,6 +13,7 @@ from measurewise.api.operations import (
     everything,
     exchange,
     logic,
+    qrda,
     requirements,
     value_sets,
 )
@@ -24,6 +25,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     everything.OPERATION,
     *value_sets.OPERATIONS,
     *logic.OPERATIONS,
+    qrda.OPERATION,
     *requirements.OPERATIONS,
     *exchange.OPERATIONS,
     *bulk.OPERATIONS,
