@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from measurewise.api.jobs import care_gaps, evaluating, exporting, qrda1_import, qrda3
+from measurewise.api.jobs import care_gaps, evaluating, exporting, importing, qrda1_import, qrda3
 from measurewise.api.jobs.kind import Kind
 from measurewise.store.errors import StoreError
 
@@ -14,6 +14,7 @@ KINDS: Final = {
         evaluating.KIND,
         care_gaps.KIND,
         exporting.KIND,
+        importing.KIND,
         qrda1_import.KIND,
         qrda3.KIND,
     )

@@ -7,6 +7,7 @@ from typing import Final
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations import (
     bulk,
+    bulk_import,
     care_gaps,
     evaluate,
     evaluate_measure,
@@ -29,4 +30,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *requirements.OPERATIONS,
     *exchange.OPERATIONS,
     *bulk.OPERATIONS,
+    *bulk_import.OPERATIONS,
 )

@@ -14,6 +14,8 @@ from measurewise.store.access import OPERATOR
 from measurewise.store.database import now
 from measurewise.store.errors import NoSuchResourceError
 
+_RECEIVED: Final = timedelta(days=1)
+"""How long an upload is kept that its job never took."""
 _JOB: Final = re.compile(r"[0-9a-f-]{36}")
 _FILE: Final = re.compile(r"[A-Za-z]+\.(?:[0-9]+|deleted|error)\.ndjson")
 
@@ -54,6 +56,10 @@ def kept_seconds(services: Services) -> float:
 def remove_expired(services: Services) -> None:
     """Remove the files of exports and imports that are too old, were cancelled, or whose job is forgotten."""
     before = now() - timedelta(seconds=kept_seconds(services))
+    received = services.settings.data_folder / "received"
+    for file in received.iterdir() if received.is_dir() else ():
+        if file.stat().st_mtime < (now() - _RECEIVED).timestamp():
+            file.unlink(missing_ok=True)
     for kind in ("exports", "imports"):
         parent = services.settings.data_folder / kind
         for folder in parent.iterdir() if parent.is_dir() else ():
