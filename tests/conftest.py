@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import postgresql_server as throwaway
 import pytest
-from sqlalchemy import create_engine, text
 
 ECQM = Path(__file__).parents[2] / "shared" / "ecqm"
 
@@ -42,23 +40,7 @@ def postgresql_server() -> Iterator[str]:
         yield url
 
 
-_numbers = count(1)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, once on SQLite and once on PostgreSQL."""
-    return new_database(request, tmp_path, request.param)
-
-
-def new_database(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
-    """The URL of an empty database of a kind."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder / 'store.db'}"
-    server: str = request.getfixturevalue("postgresql_server")
-    name = f"test_{next(_numbers)}"
-    engine = create_engine(server.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.format(name=name)
+    return throwaway.new_database(request, tmp_path, request.param)

@@ -9,7 +9,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+_numbers = count(1)
 
 
 def server_programs() -> Path | None:
@@ -53,3 +59,16 @@ def server(programs: Path) -> Iterator[str]:
     finally:
         control(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_database(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
+    """The URL of an empty database of a kind."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder / 'store.db'}"
+    server: str = request.getfixturevalue("postgresql_server")
+    name = f"test_{next(_numbers)}"
+    engine = create_engine(server.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.format(name=name)

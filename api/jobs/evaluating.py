@@ -11,7 +11,7 @@ from measurewise.api.services.answers import Form, answer
 from measurewise.api.services.context import Services
 from measurewise.api.services.evaluation import (
     EvaluationRequest,
-    evaluate_stored,
+    evaluate_request,
     from_shares,
     prepare,
     reports,
@@ -60,14 +60,14 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     request = _request(job)
     share = msgspec.json.decode(work, type=_Share)
     prepared = prepare(services, request.evaluation)
-    found = evaluate_stored(services, prepared, share.patients, missing=share.missing)
-    return Done(to_share(found), len(share.patients))
+    found = evaluate_request(services, request.evaluation, prepared, share.patients, missing=share.missing)
+    return Done(to_share(prepared, request.evaluation, found), len(share.patients))
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
     request = _request(job)
     prepared = prepare(services, request.evaluation)
-    found = from_shares(outcomes, len(prepared.measures))
+    found = from_shares(prepared, request.evaluation, outcomes)
     with services.database.read() as connection:
         made = reports(connection, services, prepared, request.evaluation, found)
         return to_json(answer(connection, requester_of(job).access, made, request.form))

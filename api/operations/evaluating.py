@@ -7,7 +7,7 @@ from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import evaluating
 from measurewise.api.services.answers import Form, answer
-from measurewise.api.services.evaluation import EvaluationRequest, evaluate_stored, prepare, reports
+from measurewise.api.services.evaluation import EvaluationRequest, evaluate_request, prepare, reports
 from measurewise.api.services.subjects import Asked, find_subjects
 
 
@@ -25,13 +25,7 @@ def evaluated(
     if not few or call.asynchronous:
         queued = evaluating.Evaluating(request, asked, form)
         return asynchronous.queue(call, evaluating.NAME, queued, touched=touched)
-    outcome = evaluate_stored(
-        services,
-        prepared,
-        found.patients,
-        missing=found.missing,
-        compact=request.kind != "individual",
-    )
+    outcome = evaluate_request(services, request, prepared, found.patients, missing=found.missing)
     failed = [issue for issue in outcome.issues if issue.severity == "error"]
     if request.kind == "individual" and found.kind == "patient" and failed:
         raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from measurewise.api.services.catalog import Catalog
+from measurewise.api.services.live_results import Bases
 from measurewise.api.settings import Settings
 from measurewise.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Settings, store and compiled content."""
+    """Settings, store, compiled content, and what kept results hang on."""
 
     settings: Settings
     database: Database
     catalog: Catalog
+    bases: Bases
 
 
 def open_services(settings: Settings) -> Services:
@@ -33,4 +35,5 @@ def open_services(settings: Settings) -> Services:
     )
     if settings.shipped_content:
         catalog.fill_if_empty()
-    return Services(settings, database, catalog)
+    decisive = settings.model_dump(mode="json", include={"matching", "missing_valuesets", "zone_minutes"})
+    return Services(settings, database, catalog, Bases(catalog, decisive))

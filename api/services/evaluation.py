@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from measurewise.api.services.context import Services
+from measurewise.api.services.live_results import LiveResults
 from measurewise.api.services.records import patient_records
 from measurewise.engine import (
     Period,
@@ -24,11 +25,13 @@ from measurewise.engine import (
 )
 from measurewise.engine.measure.result_json import from_result_json, to_result_json
 from measurewise.engine.measure.results import PatientResult
+from measurewise.engine.measure.summary_json import from_summary_json, to_summary_json
 from measurewise.engine.runner.fhir_parameters import cql_parameters
 from measurewise.engine.runner.issues import Issue
 from measurewise.store.access import OPERATOR
 from measurewise.store.database import now
 from measurewise.store.resources import of_references
+from measurewise.store.results import Revision, revisions
 from measurewise.store.search_index import microseconds, moments
 
 ReportKind = Literal["individual", "subject-list", "summary"]
@@ -61,6 +64,10 @@ class Evaluated:
     issues: list[Issue] = field(default_factory=list)
     patients: int = 0
     failed: int = 0
+    computed: int = 0
+    """How many results were computed rather than reused."""
+    sums: list[SummaryAccumulator] | None = None
+    """In place of ``results``, where a summary is all that is asked for."""
 
 
 def prepare(services: Services, request: EvaluationRequest) -> Prepared:
@@ -76,6 +83,86 @@ def prepare(services: Services, request: EvaluationRequest) -> Prepared:
     )
 
 
+def evaluate_request(
+    services: Services,
+    request: EvaluationRequest,
+    prepared: Prepared,
+    patients: Sequence[tuple[str, str]],
+    *,
+    missing: Sequence[str] = (),
+) -> Evaluated:
+    """What a request asks for of some patients, with kept results where they will do.
+
+    Kept results are compact, so reports on single patients are always computed; as is what a request gives
+    CQL parameters of its own.
+    """
+    if request.kind == "individual" or request.evaluated_resources or request.parameters is not None:
+        compact = request.kind != "individual"
+        return evaluate_stored(services, prepared, patients, missing=missing, compact=compact)
+    found = Evaluated([[] for _ in prepared.measures])
+    _note_missing(found, missing)
+    live = LiveResults(services.database, services.bases, prepared, request.period)
+    for organization, identities in _by_organization(patients):
+        _evaluate_live(services, request, prepared, live, organization, identities, found)
+    return found
+
+
+def _evaluate_live(
+    services: Services,
+    request: EvaluationRequest,
+    prepared: Prepared,
+    live: LiveResults,
+    organization: str,
+    identities: Sequence[str],
+    found: Evaluated,
+) -> None:
+    names = [measure.canonical for measure in prepared.measures]
+    with services.database.read() as connection:
+        kept = live.fresh(connection, organization, identities)
+    # The data are read in a transaction of their own, the revisions first: what changes meanwhile shows.
+    lacking = [one for one in identities if len(kept.get(one, ())) < len(names)]
+    read_at: dict[str, Revision] = {}
+    records: dict[str, bytes] = {}
+    if lacking:
+        with services.database.read() as connection:
+            read_at = revisions(connection, organization, lacking)
+            records = patient_records(connection, organization, lacking)
+    new: list[tuple[str, PatientResult]] = []
+    for identity in identities:
+        found.patients += 1
+        known = kept.get(identity, {})
+        absent = [name for name in names if name not in known]
+        if absent:
+            made = Evaluated([[] for _ in absent])
+            record = records.get(identity)
+            _evaluate(_only(services, request, prepared, absent), f"Patient/{identity}", record, made, True)
+            for result in (one for results in made.results for one in results):
+                known[result.measure] = result
+                new.append((identity, result))
+            found.failed += made.failed
+            found.issues += made.issues
+        for position, name in enumerate(names):
+            if name in known:
+                found.results[position].append(known[name])
+    found.computed += len(new)
+    live.keep(organization, new, read_at)
+
+
+def _only(
+    services: Services, request: EvaluationRequest, prepared: Prepared, measures: Sequence[str]
+) -> Prepared:
+    """Some of the measures that were prepared together."""
+    if len(measures) == len(prepared.measures):
+        return prepared
+    return services.catalog.prepare(tuple(measures), request.period)
+
+
+def _note_missing(found: Evaluated, missing: Sequence[str]) -> None:
+    for reference in missing:
+        found.failed += 1
+        found.issues.append(Issue("error", "not-found", "the patient is not in the store.", reference))
+
+
 def evaluate_stored(
     services: Services,
     prepared: Prepared,
@@ -89,9 +176,7 @@ def evaluate_stored(
     ``missing`` are subjects who were named and are not there; they are issues too.
     """
     found = Evaluated([[] for _ in prepared.measures])
-    for reference in missing:
-        found.failed += 1
-        found.issues.append(Issue("error", "not-found", "the patient is not in the store.", reference))
+    _note_missing(found, missing)
     for organization, identities in _by_organization(patients):
         with services.database.read() as connection:
             records = patient_records(connection, organization, identities)
@@ -119,6 +204,7 @@ def _evaluate(prepared: Prepared, where: str, data: bytes | None, found: Evaluat
             found.issues.append(Issue.of(outcome, where, prepared.measures[position].name))
         else:
             found.results[position].append(outcome.compact() if compact else outcome)
+            found.computed += 1
     found.failed += not succeeded
 
 
@@ -145,9 +231,10 @@ def reports(
     """
     said = reporting(services, request)
     made: list[dict[str, Any]] = []
-    for measure, results in zip(prepared.measures, found.results, strict=True):
-        if request.kind == "summary":
-            made.append(summary_report(SummaryAccumulator(measure).add_all(results), said))
+    sums = summed(prepared, found) if request.kind == "summary" else None
+    for position, (measure, results) in enumerate(zip(prepared.measures, found.results, strict=True)):
+        if sums is not None:
+            made.append(summary_report(sums[position], said))
         elif request.kind == "subject-list":
             made.append(subject_list_report(measure, results, said))
         else:
@@ -157,6 +244,16 @@ def reports(
         if request.changed_since is not None:
             _leave_out_unchanged(connection, report, request.changed_since)
     return made
+
+
+def summed(prepared: Prepared, found: Evaluated) -> list[SummaryAccumulator]:
+    """The sums of all results, one a measure."""
+    if found.sums is not None:
+        return found.sums
+    return [
+        SummaryAccumulator(measure).add_all(results)
+        for measure, results in zip(prepared.measures, found.results, strict=True)
+    ]
 
 
 def _leave_out_unchanged(connection: Connection, report: dict[str, Any], since: str) -> None:
@@ -200,34 +297,41 @@ def _by_organization(patients: Iterable[tuple[str, str]]) -> list[tuple[str, lis
 
 
 class _Share(msgspec.Struct):
-    """What a share of the patients came to, as it is kept between processes."""
+    """What a share of the patients came to, as it is kept between processes: results, or their sums."""
 
     patients: int
     failed: int
+    computed: int
     issues: list[dict[str, Any]]
-    results: list[list[msgspec.Raw]]
+    results: list[list[msgspec.Raw]] = []
+    sums: list[msgspec.Raw] = []
 
 
-def to_share(found: Evaluated) -> bytes:
-    """The results of a share as JSON."""
-    return msgspec.json.encode(
-        _Share(
-            found.patients,
-            found.failed,
-            [issue.as_json() for issue in found.issues],
-            [[msgspec.Raw(to_result_json(result)) for result in results] for results in found.results],
-        )
-    )
+def to_share(prepared: Prepared, request: EvaluationRequest, found: Evaluated) -> bytes:
+    """The results of a share as JSON; for a summary their sums, which do not grow with the patients."""
+    share = _Share(found.patients, found.failed, found.computed, [issue.as_json() for issue in found.issues])
+    if request.kind == "summary":
+        share.sums = [msgspec.Raw(to_summary_json(sums)) for sums in summed(prepared, found)]
+    else:
+        share.results = [
+            [msgspec.Raw(to_result_json(result)) for result in results] for results in found.results
+        ]
+    return msgspec.json.encode(share)
 
 
-def from_shares(shares: Iterable[bytes], measures: int) -> Evaluated:
+def from_shares(prepared: Prepared, request: EvaluationRequest, shares: Iterable[bytes]) -> Evaluated:
     """The results of all shares together."""
-    together = Evaluated([[] for _ in range(measures)])
+    together = Evaluated([[] for _ in prepared.measures])
+    if request.kind == "summary":
+        together.sums = [SummaryAccumulator(measure) for measure in prepared.measures]
     for data in shares:
         share = msgspec.json.decode(data, type=_Share)
         together.patients += share.patients
         together.failed += share.failed
+        together.computed += share.computed
         together.issues += [Issue(**issue) for issue in share.issues]
+        for sums, part in zip(together.sums or (), share.sums, strict=False):
+            sums.merge(from_summary_json(sums.measure, bytes(part)))
         for place, results in enumerate(share.results):
             together.results[place] += [from_result_json(bytes(result)) for result in results]
     return together

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -390,6 +391,7 @@ def test_an_asynchronous_request_is_polled_to_its_result_and_can_be_cancelled(cl
             break
         assert "x-progress" in answer.headers
         assert "retry-after" in answer.headers
+        time.sleep(0.05)
     bundle = answer.json()
     assert bundle["type"] == "batch-response"
     assert bundle["entry"][0]["response"]["status"] == "200"
