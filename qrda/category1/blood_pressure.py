@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from measurewise.qrda.category1.cda import derived_id
+from lxml import etree
+
+from measurewise.qrda.category1.cda import derived_id, find_all
 from measurewise.qrda.category1.datatypes import codes, concept
+from measurewise.qrda.category1.slots import RESOURCE_ID
 
 _LOINC: Final = "http://loinc.org"
 _SYSTOLIC: Final = "8480-6"
@@ -23,6 +26,40 @@ def blood_pressures(resources: Sequence[dict[str, Any]], own: Collection[int]) -
     the first make a panel, and so on.
     """
     return list(_panels([one for position, one in enumerate(resources) if position not in own]))
+
+
+def pressures_of(resource: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The physical exams that QDM has for a blood pressure, each with what it is a part of.
+
+    They stand beside the panel's own entry, for readers that know no panel, and state their part
+    (``Observation/1#8480-6``), by which :func:`is_part` knows them.
+    """
+    components = resource.get("component")
+    if resource.get("resourceType") != "Observation" or not isinstance(components, list):
+        return []
+    found = []
+    for component in components:
+        told = codes(component.get("code")) & _NAMES.keys() if isinstance(component, dict) else set()
+        if told and isinstance(component.get("valueQuantity"), dict):
+            (code,) = sorted(told)[:1]
+            exam = {
+                **{name: value for name, value in resource.items() if name.startswith("effective")},
+                "resourceType": "Observation",
+                "status": resource.get("status"),
+                "category": [{"coding": [{"code": "vital-signs"}]}],
+                "code": concept(_LOINC, code, _NAMES[code]),
+                "valueQuantity": component["valueQuantity"],
+            }
+            found.append((f"Observation/{resource.get('id')}#{code}", exam))
+    return found
+
+
+def is_part(entry: etree._Element) -> bool:
+    """Whether an entry says again what another entry of the document says."""
+    return any(
+        one.get("root") == RESOURCE_ID and "#" in one.get("extension", "")
+        for one in find_all(entry, "observation/id")
+    )
 
 
 def _panels(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -215,7 +215,7 @@ def write_quantity(element: etree._Element, quantity: dict[str, Any]) -> None:
 
 def read_quantity(element: etree._Element | None) -> dict[str, Any] | None:
     """A PQ as Quantity."""
-    number = _decimal(element)
+    number = read_number(element)
     if element is None or number is None:
         return None
     unit = element.get("unit")
@@ -271,7 +271,7 @@ def read_value(element: etree._Element) -> tuple[str, Any] | None:
     if kind == "PQ":
         return ("Quantity", read) if (read := read_quantity(element)) else None
     if kind == "REAL":
-        return ("Quantity", {"value": read}) if (read := _decimal(element)) is not None else None
+        return ("Quantity", {"value": read}) if (read := read_number(element)) is not None else None
     if kind == "INT":
         text = element.get("value", "")
         return ("Integer", int(text)) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
@@ -301,7 +301,8 @@ def _number(value: Any) -> str | None:
     return str(number) if number.is_finite() else None
 
 
-def _decimal(element: etree._Element | None) -> Decimal | int | None:
+def read_number(element: etree._Element | None) -> Decimal | int | None:
+    """The number that an element's value is, None for what is none or beyond measure."""
     if element is None or element.get("nullFlavor"):
         return None
     text = element.get("value", "").strip()
@@ -309,11 +310,14 @@ def _decimal(element: etree._Element | None) -> Decimal | int | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) > _MAGNITUDE or len(text) > _DIGITS:
         return None
     return int(text) if re.fullmatch(r"-?\d{1,18}", text) else number
 
 
+# What is beyond is no measurement, and would be long to write out.
+_MAGNITUDE: Final = 40
+_DIGITS: Final = 80
 _COMPOUND: Final = ("CD", "PQ", "IVL_PQ", "RTO_PQ_PQ", "IVL_TS")
 _KINDS: Final = {
     "CodeableConcept": "CD",

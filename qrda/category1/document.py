@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lxml import etree
 
+from measurewise.qrda.category1.blood_pressure import pressures_of
 from measurewise.qrda.category1.cda import CDA, SDTC, XSI, add, derived_id, insert, make, qualified
 from measurewise.qrda.category1.data_types import to_ts
 from measurewise.qrda.category1.elements import Carried, missing, write_elements
@@ -119,6 +120,8 @@ def write_document(resources: Sequence[dict[str, Any]], settings: Settings) -> W
                 continue
         if written is not None:
             section.append(written.entry)
+            if written.datatype is not None:
+                section.extend(_pressures(resource, subject, owner, settings))
             rows.append((written.datatype or f"FHIR {kind}", _told(resource), _when(resource)))
             carried = written.carried
             reports.append(
@@ -291,6 +294,17 @@ def _no_payer(settings: Settings, owner: str) -> etree._Element:
     """The payer that CMS's guide wants, for a patient of whom none is known."""
     context = Writing({}, {}, _stamp(settings.created), cms=True)
     return write_entry({"resourceType": "Coverage"}, context, "", f"{owner}|payer", elements=False).entry
+
+
+def _pressures(
+    resource: dict[str, Any], subject: str, owner: str, settings: Settings
+) -> Iterator[etree._Element]:
+    """A blood pressure's systolic and diastolic exam, each stating what it is a part of."""
+    context = Writing({}, {}, _stamp(settings.created), cms=settings.cms is not None)
+    for part, exam in pressures_of(resource):
+        entry = write_entry(exam, context, subject, f"{owner}|{part}", elements=False).entry
+        insert(entry[0], etree.Element(qualified("id"), root=RESOURCE_ID, extension=part))
+        yield entry
 
 
 def _narrative(section: etree._Element, rows: list[tuple[str, str, str]]) -> None:

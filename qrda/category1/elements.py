@@ -22,6 +22,7 @@ from measurewise.qrda.category1.data_types import (
     is_xml_text,
     read_coding,
     read_concept,
+    read_number,
     to_ts,
     write_coding,
     write_concept,
@@ -185,7 +186,10 @@ def _read(value: etree._Element) -> Any:
     if kind == "INT":
         return int(value.get("value", "")[:20])
     if kind == "REAL":
-        return Decimal(value.get("value", ""))
+        number = read_number(value)
+        if number is None:
+            raise ValueError("no number")
+        return number
     return value.text or ""
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from lxml import etree
 
 from measurewise.engine.errors import MeasurewiseError
-from measurewise.qrda.category1.blood_pressure import blood_pressures
+from measurewise.qrda.category1.blood_pressure import blood_pressures, is_part
 from measurewise.qrda.category1.cda import children, derived_id, find, find_all, has_template, local
 from measurewise.qrda.category1.data_types import from_ts
 from measurewise.qrda.category1.elements import read_elements
@@ -81,6 +81,8 @@ def read_document(data: bytes, name: str = "") -> ImportedDocument:
         for entry in children(section, "entry"):
             if _is_of_patient(entry, reference):
                 not_mapped += _read_patient_elements(entry, patient)
+                continue
+            if is_part(entry):
                 continue
             if read_expired(entry, patient):
                 cause = find(entry, "observation/entryRelationship[typeCode=CAUS]")

@@ -159,6 +159,42 @@ def test_two_physical_exams_of_one_time_make_a_blood_pressure() -> None:
     ]
 
 
+def test_a_blood_pressure_is_written_for_readers_of_qdm_too_and_read_once() -> None:
+    mmhg = {"unit": "mm[Hg]", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"}
+    pressure = {
+        "resourceType": "Observation",
+        "id": "bp",
+        "status": "final",
+        "category": [concept("vital-signs")],
+        "code": concept("85354-9"),
+        "effectiveDateTime": "2026-03-01",
+        "component": [
+            {"code": concept(code), "valueQuantity": {"value": value, **mmhg}}
+            for code, value in (("8480-6", 131), ("8462-4", 79))
+        ],
+    }
+    data = write_document(
+        [{"resourceType": "Patient", "id": "p", "birthDate": "1960"}, pressure], settings()
+    ).data
+    assert findings(data) == []
+    exams = etree.fromstring(data).findall("{*}component//{*}entry/{*}observation")
+    assert [(one.find("{*}code").get("code"), one.find("{*}value").get("value")) for one in exams] == [
+        ("85354-9", None),
+        ("8480-6", "131"),
+        ("8462-4", "79"),
+    ]
+    assert read_document(data).resources == (pressure,)
+
+
+def concept(code: str) -> dict[str, object]:
+    return {"coding": [{"system": "http://loinc.org", "code": code}]}
+
+
+def test_numbers_beyond_measure_are_not_taken() -> None:
+    read = read_document(document(PRESSURE.format(id="1.2.1", code="8480-6", time="2026", value="1e999999")))
+    assert [one.get("valueQuantity") for one in read.resources] == [None]
+
+
 def test_entries_that_share_an_id_and_are_not_alike_are_kept_apart() -> None:
     read = read_document(
         document(*[PRESSURE.format(id="1.2.1", code="8480-6", time="2026", value=n) for n in "12"])
