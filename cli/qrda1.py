@@ -242,22 +242,7 @@ def _hospital(given: tuple[str, str, str] | None) -> CmsHospital | None:
 
 
 def _report_line(report: DocumentReport) -> bytes:
-    told = {
-        "document": report.document,
-        "patient": report.patient,
-        "measure": report.measure,
-        "entries": [
-            {
-                "resource": one.reference,
-                "datatype": one.datatype,
-                "asElements": one.as_elements,
-                "lost": one.lost,
-                "filled": one.filled,
-            }
-            for one in report.entries
-        ],
-    }
-    return json_text.dumps(told, ensure_ascii=False).encode() + b"\n"
+    return json_text.dumps(report.as_json(), ensure_ascii=False).encode() + b"\n"
 
 
 def _tell_written(

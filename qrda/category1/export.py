@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +29,13 @@ _EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(slots=True)
 class Exported:
-    """What was written: the number of documents by zip; patients; patients counted nowhere."""
+    """What was written: the number of documents by zip; patients; patients counted nowhere.
+
+    ``holding`` tells for each zip its measure and population.
+    """
 
     zips: dict[str, int] = field(default_factory=dict)
+    holding: dict[str, tuple[str, str]] = field(default_factory=dict)
     patients: int = 0
     uncounted: int = 0
 
@@ -44,6 +48,24 @@ class DocumentReport:
     patient: str
     measure: str
     entries: tuple[EntryReport, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The members by name."""
+        return {
+            "document": self.document,
+            "patient": self.patient,
+            "measure": self.measure,
+            "entries": [
+                {
+                    "resource": one.reference,
+                    "datatype": one.datatype,
+                    "asElements": one.as_elements,
+                    "lost": one.lost,
+                    "filled": one.filled,
+                }
+                for one in self.entries
+            ],
+        }
 
 
 class Export:
@@ -82,9 +104,13 @@ class Export:
                 self._unfinished[name].replace(self._folder / name)
             self._unfinished[name].unlink(missing_ok=True)
 
-    def add(self, record: Record) -> Iterator[DocumentReport]:
-        """Evaluate a patient and write a document for each measure that counts it. Raises as ``evaluate``."""
-        results = self._prepared.evaluate(record)
+    def add(self, record: Record, results: Sequence[PatientResult] | None = None) -> Iterator[DocumentReport]:
+        """Write a document for each measure that counts a patient.
+
+        ``results`` are the patient's, one a measure, where they are known already; otherwise the patient is
+        evaluated. Raises as ``evaluate``.
+        """
+        results = self._prepared.evaluate(record) if results is None else results
         self.exported.patients += 1
         resources = [dict(one) for one in record.resources()]
         counted = False
@@ -96,7 +122,9 @@ class Export:
             written = write_document(resources, settings)
             name = f"{self.exported.patients:06}_{_safe(str(result.subject).rpartition('/')[2])}.xml"
             for population in populations:
-                self._put(f"{_short(measure)}_{population}.zip", name, written)
+                archive = f"{_short(measure)}_{population}.zip"
+                self.exported.holding[archive] = (_short(measure), population)
+                self._put(archive, name, written)
             yield DocumentReport(name, str(result.subject), _short(measure), written.entries)
         self.exported.uncounted += not counted
 
