@@ -12,6 +12,8 @@ Key = tuple[str, str]
 """The type and id of a resource."""
 
 # the elements by which resources say whose they are; those of engine/record/compartment.py
+_NO_REFERENCES = frozenset({"meta", "text", "coding"})
+"""Elements in which no reference stands, and which are most of a resource."""
 _OWNERS = ("subject", "patient", "beneficiary", "individual", "for", "candidate")
 
 
@@ -68,9 +70,11 @@ def references(resources: Iterable[Resource], kinds: frozenset[str]) -> set[Key]
             parts = reference.partition("/_history/")[0].split("/")
             if len(parts) > 1 and parts[-2] in kinds:
                 found.add((parts[-2], parts[-1]))
-        for part in value.values():
-            if type(part) is dict or type(part) is list:
-                pending.append(part)
+        pending += [
+            part
+            for name, part in value.items()
+            if (type(part) is dict or type(part) is list) and name not in _NO_REFERENCES
+        ]
     return found
 
 
@@ -80,7 +84,9 @@ def owners(resource: Mapping[str, Any]) -> set[str]:
         return {str(resource.get("id"))}
     found: set[str] = set()
     for name in _OWNERS:
-        element = resource.get(name)
+        if name not in resource:
+            continue
+        element = resource[name]
         for one in element if type(element) is list else (element,):
             reference = one.get("reference") if type(one) is dict else None
             if type(reference) is str:

@@ -30,17 +30,22 @@ import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
 import ca.uhn.fhir.rest.server.util.ISearchParamRegistry;
 import com.zaxxer.hikari.HikariDataSource;
 import jakarta.persistence.EntityManagerFactory;
+import jakarta.servlet.DispatcherType;
+import jakarta.servlet.ServletResponse;
 import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
+import jakarta.servlet.http.HttpServletResponseWrapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.sql.SQLException;
+import java.util.EnumSet;
 import java.util.Map;
 import java.util.Properties;
 import javax.sql.DataSource;
+import org.eclipse.jetty.ee10.servlet.FilterHolder;
 import org.eclipse.jetty.ee10.servlet.ServletContextHandler;
 import org.eclipse.jetty.ee10.servlet.ServletHolder;
 import org.eclipse.jetty.server.Server;
@@ -70,6 +75,10 @@ public final class HapiServer {
     server.addConnector(connector);
     var handler = new ServletContextHandler("/");
     handler.addServlet(new ServletHolder(fhirServlet(beans)), "/fhir/*");
+    handler.addFilter(
+        new FilterHolder((request, response, chain) -> chain.doFilter(request, new Sooner(response))),
+        "/fhir/*",
+        EnumSet.of(DispatcherType.REQUEST));
     handler.addServlet(new ServletHolder(new Analyze(beans.getBean(DataSource.class))), "/analyze");
     server.setHandler(handler);
     server.start();
@@ -101,6 +110,23 @@ public final class HapiServer {
     capabilities.setImplementationDescription("HAPI FHIR of the tests");
     servlet.setServerConformanceProvider(capabilities);
     return servlet;
+  }
+
+  /** HAPI asks for two minutes between polls of any export; those of the tests are small. */
+  private static final class Sooner extends HttpServletResponseWrapper {
+    Sooner(ServletResponse response) {
+      super((HttpServletResponse) response);
+    }
+
+    @Override
+    public void addHeader(String name, String value) {
+      super.addHeader(name, name.equalsIgnoreCase("Retry-After") ? "1" : value);
+    }
+
+    @Override
+    public void setHeader(String name, String value) {
+      super.setHeader(name, name.equalsIgnoreCase("Retry-After") ? "1" : value);
+    }
   }
 
   /** POST: the database takes stock of what it holds, as it does by itself in the course of days. */
