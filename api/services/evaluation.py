@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from measurewise.api.services.context import Services
 from measurewise.api.services.live_results import LiveResults
+from measurewise.api.services.provenance import say_what_it_was_computed_with
 from measurewise.api.services.records import patient_records
 from measurewise.engine import (
     Period,
@@ -241,6 +242,7 @@ def reports(
             made += [individual_report(measure, result, said) for result in results]
     for report in made:
         _say_who_is_missing(report, found)
+        say_what_it_was_computed_with(report, services.catalog, request.period)
         if request.changed_since is not None:
             _leave_out_unchanged(connection, report, request.changed_since)
     return made
