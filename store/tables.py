@@ -173,4 +173,28 @@ sources: Final = Table(
     Column("settings", LargeBinary, nullable=False),
     # The source's own time of the last complete load; the next sync asks for what is younger.
     Column("synced", String(40), nullable=True),
+    # The number of the last event that its subscription told of.
+    Column("last_event", BigInteger, nullable=True),
+)
+
+source_patients: Final = Table(
+    "source_patients",
+    metadata,
+    Column("source", String(64), ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True),
+    # The patient's id at the source.
+    Column("patient", String(128), primary_key=True),
+    # When the reading began that the stored data come from; what was read earlier never replaces them.
+    Column("read", _MOMENT, nullable=False),
+    # Whether data of the patient are in the store.
+    Column("held", Boolean, nullable=False),
+    # Why the patient could not be read whole the last time, as JSON; tried again with the next sync.
+    Column("error", LargeBinary, nullable=True),
+)
+
+source_resources: Final = Table(
+    "source_resources",
+    metadata,
+    Column("resource", _KEY, ForeignKey("resources.key", ondelete="CASCADE"), primary_key=True),
+    Column("source", String(64), ForeignKey("sources.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("read", _MOMENT, nullable=False),
 )
