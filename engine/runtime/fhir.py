@@ -161,11 +161,11 @@ def period_reader(
 
     def read_period(value: Json) -> Interval | None:
         try:
-            return known[value["start"], value["end"]]
+            key = (value["start"], value["end"])
         except (KeyError, TypeError):
             if value is None:
                 return None
-        key = (value.get("start"), value.get("end"))
+            key = (value.get("start"), value.get("end"))
         found = known.get(key)
         if found is None:
             if len(known) > 50_000:
