@@ -21,13 +21,14 @@ from measurewise.api.fhir import asynchronous, media
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.routes import admitted, received, respond
-from measurewise.api.jobs import qrda1_import
+from measurewise.api.jobs import qrda1_import, qrda_zips
 from measurewise.api.jobs.qrda1_import import ImportingQrda1
 from measurewise.api.security.gate import principal as principal_of
 from measurewise.api.security.scopes import operation_needs
 from measurewise.api.services import qpp
 from measurewise.api.services.qrda import Sent, is_unread, judged
 from measurewise.api.services.qrda_import import Imported, documents, write_all
+from measurewise.api.services.qrda_zips import export_file
 from measurewise.qrda.category1.merging import Match
 from measurewise.qrda.category3.writing.description_json import description_of
 from measurewise.qrda.qpp_reading import parse_json
@@ -49,6 +50,11 @@ _FILES: Final[Any] = {
 }
 _OBJECT: Final[Any] = {"requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}}
 _WITH_CSV: Final[Any] = {200: {"content": {JSON: {}, CSV: {}}}}
+_KINDS: Final = {".zip": "application/zip", ".xml": "application/xml"}
+_EXPORTED: Final[Any] = {
+    200: {"content": {"application/zip": {}, "application/xml": {}, "application/x-ndjson": {}}}
+}
+_EXPORT: Final = "Measure/$qrda-export"
 _IMPORT: Final = "qrda/1/import"
 _IMPORTED_AT_ONCE: Final = 50
 
@@ -59,6 +65,7 @@ def registry_router() -> APIRouter:
     _judging(found)
     _importing(found)
     _submissions(found)
+    _exporting(found)
     return found
 
 
@@ -142,6 +149,27 @@ def _submissions(found: APIRouter) -> None:
         return await _answered(request, "qpp/merge", lambda _: qpp.merged(given))
 
 
+def _exporting(found: APIRouter) -> None:
+    @found.get(
+        qrda_zips.FILES + "/{job}/{name}", tags=["QRDA"], responses=_EXPORTED,
+        summary="A file of an export of QRDA documents",
+    )  # fmt: skip
+    async def exported(request: Request, job: str, name: str) -> Response:
+        def work(call: Call) -> Reply:
+            allowed = _allowed(call, _EXPORT)
+            known = asynchronous.read_job(allowed.services, allowed.principal, job)
+            file = export_file(allowed.services, known.id, name)
+            if known.kind != qrda_zips.NAME or known.state != "completed" or file is None:
+                raise RequestError(
+                    f"there is no file {name} of this export.", code="not-found", mend="Export anew."
+                )
+            kind = _KINDS.get(file.suffix, "application/x-ndjson")
+            held = {"Content-Disposition": f'attachment; filename="{name}"'}
+            return Reply(None, headers=held, file=file, media_type=kind)
+
+        return await respond(request, "operation", None, work, operation=_EXPORT)
+
+
 def _imported(call: Call, sent: Sent, match: Match) -> Reply:
     """What became of the documents, at once where they are few, else by a job."""
     home = call.home
@@ -149,7 +177,9 @@ def _imported(call: Call, sent: Sent, match: Match) -> Reply:
         found = sent.sources()
         if sent.is_archive and (len(found) > _IMPORTED_AT_ONCE or call.asynchronous):
             request = ImportingQrda1(str(sent.path.absolute()), sent.name, match)
-            return asynchronous.queue(call, qrda1_import.NAME, request)
+            queued = asynchronous.queue(call, qrda1_import.NAME, request)
+            qrda1_import.take_over(call.services, queued.job, sent.path)
+            return queued
     except BaseException:
         sent.path.unlink(missing_ok=True)
         raise

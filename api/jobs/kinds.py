@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from measurewise.api.jobs import care_gaps, evaluating, exporting, importing, qrda1_import, qrda3, refreshing
+from measurewise.api.jobs import (
+    care_gaps,
+    evaluating,
+    exporting,
+    importing,
+    qrda1_import,
+    qrda3,
+    qrda_zips,
+    refreshing,
+)
 from measurewise.api.jobs.kind import Kind
 from measurewise.store.errors import StoreError
 
@@ -17,6 +26,7 @@ KINDS: Final = {
         importing.KIND,
         qrda1_import.KIND,
         qrda3.KIND,
+        qrda_zips.KIND,
         refreshing.KIND,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,14 +45,20 @@ def _request(job: Job) -> ImportingQrda1:
     return msgspec.json.decode(job.request, type=ImportingQrda1)
 
 
+def take_over(services: Services, job: str, received: Path) -> Path:
+    """Move what was received to the job's files, unless that was done already; where it is then."""
+    file = import_folder(services, job) / _FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # The request and the worker both try, whichever comes first.
+    with suppress(FileNotFoundError):
+        received.replace(file)
+    return file
+
+
 def _sent(services: Services, job: Job) -> tuple[Sent, list[Source]]:
     """The archive, in the folder of the job's files. Raises RequestError where it is gone."""
     request = _request(job)
-    file = import_folder(services, job.id) / _FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    received = Path(request.file)
-    if received.is_file():
-        received.replace(file)
+    file = take_over(services, job.id, Path(request.file))
     if not file.is_file():
         raise RequestError("the file that was sent is not there any more.", code="not-found", mend="Resend.")
     sent = Sent(file, request.name, True)

@@ -15,6 +15,7 @@ from measurewise.api.operations import (
     exchange,
     logic,
     qrda,
+    qrda_export,
     requirements,
     value_sets,
 )
@@ -27,6 +28,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *value_sets.OPERATIONS,
     *logic.OPERATIONS,
     qrda.OPERATION,
+    qrda_export.OPERATION,
     *requirements.OPERATIONS,
     *exchange.OPERATIONS,
     *bulk.OPERATIONS,

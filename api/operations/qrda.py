@@ -61,7 +61,7 @@ _ENTITY: Final = {"entityType": "type", "entityName": "name", "tin": "tin", "npi
 def write_qrda3(call: Call) -> Reply:
     """The report as a Binary. Raises MeasurewiseError for what cannot be reported."""
     arguments = call.arguments
-    writing = _writing(arguments)
+    writing = writing_from(arguments)
     writing.check()
     sources = [name for name in ("report", "measureReport", "periodStart") if name in arguments]
     if len(sources) > 1:
@@ -119,7 +119,8 @@ def _period(arguments: Arguments) -> Period:
     return Period(arguments.required("periodStart"), arguments.required("periodEnd"))
 
 
-def _writing(arguments: Arguments) -> Writing:
+def writing_from(arguments: Arguments) -> Writing:
+    """What a report says beside counts, as the parameters give it. Raises RequestError."""
     at = arguments.text("at")
     if at is not None and "T" not in at:
         raise refused("at", f"is '{at}', which has no time", "Write 2026-01-15T08:00:00.")

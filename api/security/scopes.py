@@ -179,6 +179,7 @@ OPERATIONS: Final[dict[str, OperationNeeds]] = {
     "CodeSystem/$lookup": _reading("CodeSystem"),
     # files of registries: what is judged or converted came with the request
     "MeasureReport/$qrda3": _reading("Measure", "MeasureReport", levels=WIDE_LEVELS),
+    "Measure/$qrda-export": _reading("Measure", "MeasureReport", "Patient", "*", levels=WIDE_LEVELS),
     "qrda/3/validate": _reading("MeasureReport"),
     "qrda/3/convert": _reading("MeasureReport"),
     "qrda/1/validate": _reading("MeasureReport"),
