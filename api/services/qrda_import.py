@@ -110,6 +110,7 @@ class _Writing:
         self._merged = merged
         self._match = match
         self._notices = list(merged.notices)
+        self._there: dict[str, Stored] = {}
 
     def write(self) -> Json:
         """Write the patient and the resources; counts of what was new, changed and there already."""
@@ -120,12 +121,14 @@ class _Writing:
         if known is not None:
             patient = _with_what_was_there(patient, known.parsed())
         resources = [one for one in self._merged.resources if self._may_be_written(one)]
+        self._look_up(("Patient", identity), *((one["resourceType"], one["id"]) for one in resources))
         for one in resources:
             name = f"{one['resourceType']}/{one['id']}"
             free = self._free_id(_relinked(one, ids), identity)
             if free != one["id"]:
                 ids[name] = f"{one['resourceType']}/{free}"
                 self._notices.append(f"{name}: kept as {ids[name]}; another record has this id")
+        self._look_up(*(name.split("/") for name in ids.values()))
         counts: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
         for one in (patient, *resources):
@@ -146,7 +149,7 @@ class _Writing:
         }
 
     def _put(self, resource: Json) -> str:
-        before = self._current(str(resource["resourceType"]), str(resource["id"]))
+        before = self._there.get(f"{resource['resourceType']}/{resource['id']}")
         written = store.write(self._connection, self._organization, resource)
         if before is None:
             return "created"
@@ -191,8 +194,15 @@ class _Writing:
         return search(self._connection, self._access, asked, self._codes).matches
 
     def _current(self, kind: str, identity: str) -> Stored | None:
-        found = store.of_references(self._connection, self._access, [(kind, identity)])
-        return next((one for one in found if one.organization == self._organization), None)
+        self._look_up((kind, identity))
+        return self._there.get(f"{kind}/{identity}")
+
+    def _look_up(self, *names: Sequence[str]) -> None:
+        """Remember what the organisation has under types and ids."""
+        asked = [(name[0], name[1]) for name in names]
+        for found in store.of_references(self._connection, self._access, asked):
+            if found.organization == self._organization:
+                self._there[found.reference] = found
 
     def _may_be_written(self, resource: Json) -> bool:
         kind, identity = resource.get("resourceType"), resource.get("id")
@@ -204,7 +214,7 @@ class _Writing:
     def _free_id(self, resource: Json, patient: str) -> str:
         """The resource's id, or another one where somebody else's record has it."""
         kind, identity = str(resource["resourceType"]), str(resource["id"])
-        there = self._current(kind, identity)
+        there = self._there.get(f"{kind}/{identity}")
         if there is None:
             return identity
         theirs = decode_head(to_json(resource)).compartment()
