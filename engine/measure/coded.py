@@ -50,7 +50,7 @@ def coded_value(value: Any) -> CodedValue:
     if kind is str:
         return CodedValue(value)
     if kind is Code:
-        return CodedValue("", value.code or "", value.system or "") if value.code else UNKNOWN
+        return _coded(value.code, value.system) if value.code else UNKNOWN
     if kind is Concept:
         return coded_value(value.codes[0]) if value.codes else CodedValue(value.display or "")
     if kind is Boxed:
@@ -99,8 +99,7 @@ def _apart(value: Any) -> Any:
         inner = value.get("codes") or value.get("code")
         if inner is not None and not isinstance(inner, str):
             return _apart(inner)
-        coded = [coding for coding in value.get("coding") or () if coding.get("code")]
-        return coded or value
+        return _codings(value) or value
     return value
 
 
@@ -121,15 +120,26 @@ def _gather(value: Any, found: dict[CodedValue, None]) -> None:
 
 def _coded_element(element: dict[str, Any]) -> CodedValue:
     """A CodeableConcept, a Coding, a Quantity or a resource, in FHIR JSON; a CQL tuple by its display."""
-    for coding in element.get("coding") or ():
-        if coding.get("code"):
-            return CodedValue("", coding["code"], coding.get("system") or "")
+    for coding in _codings(element):
+        return _coded(coding["code"], coding.get("system"))
     code = element.get("code")
     if isinstance(code, str) and "value" not in element:
-        return CodedValue("", code, element.get("system") or "")
+        return _coded(code, element.get("system"))
     if "resourceType" in element:
         return CodedValue(f"{element['resourceType']}/{element.get('id')}")
     if "value" in element:
         unit = element.get("code") or element.get("unit")
         return CodedValue(f"{element['value']}{f' {unit}' if unit else ''}")
     return CodedValue(str(element.get("display") or element.get("text") or element))
+
+
+def _codings(element: dict[str, Any]) -> list[dict[str, Any]]:
+    """The codings of a CodeableConcept that have a code; in a record as it came, any may be misshapen."""
+    codings = element.get("coding")
+    if not isinstance(codings, list):
+        return []
+    return [coding for coding in codings if isinstance(coding, dict) and coding.get("code")]
+
+
+def _coded(code: Any, system: Any) -> CodedValue:
+    return CodedValue("", str(code), system if isinstance(system, str) else "")
