@@ -88,7 +88,8 @@ def hapi_server(class_path: str, *, heap: str = "2g") -> Iterator[Hapi]:
             ["java", *options, "-cp", class_path, MAIN_CLASS, str(port_file)],
             stdout=out,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            # it ends when this pipe does, so that it never outlives the tests
+            stdin=subprocess.PIPE,
             start_new_session=True,
         )
     try:

@@ -68,6 +68,7 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 public final class HapiServer {
 
   public static void main(String[] arguments) throws Exception {
+    endWithTheTests();
     var beans = new AnnotationConfigApplicationContext(Beans.class);
     var server = new Server();
     var connector = new ServerConnector(server);
@@ -87,6 +88,22 @@ public final class HapiServer {
     Files.writeString(unfinished, Integer.toString(connector.getLocalPort()));
     Files.move(unfinished, Path.of(arguments[0]), StandardCopyOption.ATOMIC_MOVE);
     server.join();
+  }
+
+  /** Standard input ends when the process that started this one does, however that came about. */
+  private static void endWithTheTests() {
+    var watch =
+        new Thread(
+            () -> {
+              try {
+                while (System.in.read() != -1) {}
+              } catch (IOException error) {
+                // as good as its end
+              }
+              Runtime.getRuntime().halt(0);
+            });
+    watch.setDaemon(true);
+    watch.start();
   }
 
   private static RestfulServer fhirServlet(AnnotationConfigApplicationContext beans) {
