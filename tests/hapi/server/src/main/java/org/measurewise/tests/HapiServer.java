@@ -1,5 +1,6 @@
 package org.measurewise.tests;
 
+import ca.uhn.fhir.batch2.api.IJobMaintenanceService;
 import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
 import ca.uhn.fhir.batch2.jobs.export.BulkDataExportProvider;
 import ca.uhn.fhir.context.FhirContext;
@@ -44,6 +45,8 @@ import java.sql.SQLException;
 import java.util.EnumSet;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import javax.sql.DataSource;
 import org.eclipse.jetty.ee10.servlet.FilterHolder;
 import org.eclipse.jetty.ee10.servlet.ServletContextHandler;
@@ -83,6 +86,10 @@ public final class HapiServer {
     handler.addServlet(new ServletHolder(new Analyze(beans.getBean(DataSource.class))), "/analyze");
     server.setHandler(handler);
     server.start();
+    // the steps of an export wait for this, which HAPI does once a minute
+    Executors.newSingleThreadScheduledExecutor()
+        .scheduleWithFixedDelay(
+            beans.getBean(IJobMaintenanceService.class)::runMaintenancePass, 1, 1, TimeUnit.SECONDS);
     // renamed into place, so that a reader never sees a file without its number
     var unfinished = Path.of(arguments[0] + ".part");
     Files.writeString(unfinished, Integer.toString(connector.getLocalPort()));
