@@ -6,6 +6,7 @@ what is written while somebody pages through moves nothing between pages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from measurewise.store.tables import resources, search_values
 
 DEFAULT_COUNT: Final = 50
 MOST: Final = 1000
+_PAGE: Final = re.compile(r"[0-9]{1,18}")
 _PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 _COMPARTMENT_NAMES: Final = ("patient", "subject", "beneficiary")
 _SORTS: Final = {"_lastUpdated": resources.c.updated, "_id": resources.c.id}
@@ -93,12 +95,9 @@ def search(connection: Connection, access: Access, asked: Search, codes: Codes) 
 
 
 def _page(query: Select[Any], asked: Search) -> tuple[Select[Any], int]:
-    try:
-        after = int(asked.after) if asked.after is not None else 0
-    except ValueError:
-        raise SearchError(
-            "this page does not exist.", where="_page", mend="Follow next links only."
-        ) from None
+    if asked.after is not None and _PAGE.fullmatch(asked.after) is None:
+        raise SearchError("this page does not exist.", where="_after", mend="Follow next links only.")
+    after = int(asked.after) if asked.after is not None else 0
     if not asked.sort:
         return query.where(resources.c.key > after).order_by(resources.c.key), 0
     for name in asked.sort:

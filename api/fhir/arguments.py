@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from measurewise.api.fhir.outcomes import RequestError
+from measurewise.store.search_index import moments
 
-_DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
-_DATETIME: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
-_INTEGER: Final = re.compile(r"[+-]?\d+")
+_DATE: Final = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,10}")
+_DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
+_INTEGERS: Final = range(-(2**31), 2**31)
 _SIMPLE: Final = frozenset(
     {"string", "code", "id", "uri", "canonical", "url", "date", "dateTime", "instant", "boolean", "integer",
      "positiveInt", "decimal", "Reference", "markdown"}
@@ -202,21 +204,21 @@ def _from_text(parameter: Declared, text: str) -> Any:
                 raise refused(name, f"is '{text}', which is neither true nor false")
             return text == "true"
         case "integer" | "positiveInt":
-            if not _INTEGER.fullmatch(text) or (parameter.kind == "positiveInt" and int(text) < 1):
+            least = 1 if parameter.kind == "positiveInt" else _INTEGERS.start
+            if not _INTEGER.fullmatch(text) or not least <= int(text) < _INTEGERS.stop:
                 raise refused(name, f"is '{text}', which is no {parameter.kind}")
             return int(text)
         case "decimal":
-            try:
-                return Decimal(text)
-            except InvalidOperation:
-                raise refused(name, f"is '{text}', which is no decimal") from None
+            if not _DECIMAL.fullmatch(text):
+                raise refused(name, f"is '{text}', which is no decimal")
+            return Decimal(text)
         case "date":
-            if not _DATE.fullmatch(text):
+            if not _DATE.fullmatch(text) or moments(text) is None:
                 raise refused(name, f"is '{text}', which is no date", "Write 2026-01-31.")
         case "dateTime" | "instant":
             # The plus sign of an offset comes out of a query string as a space.
             text = text.replace(" ", "+")
-            if not _DATETIME.fullmatch(text):
+            if moments(text) is None:
                 raise refused(name, f"is '{text}', which is no date and time", "Write 2026-01-31T08:00:00Z.")
     return text
 

@@ -94,7 +94,7 @@ def _given_ids(
             continue
         kind = str(resource.get("resourceType"))
         if method == "POST":
-            condition = entry["request"].get("ifNoneExist")
+            condition = _text(entry, "ifNoneExist", position)
             found = interactions.matching(call, connection, kind, condition) if condition else None
             identity = found.id if found else str(uuid.uuid4())
             entry["given"] = identity
@@ -125,7 +125,6 @@ def _relinked(node: Any, ids: dict[str, str]) -> Any:
 def _one(
     call: Call, connection: Connection, method: str, url: str, entry: dict[str, Any], position: int
 ) -> Reply:
-    request = entry["request"]
     path, _, query = url.partition("?")
     parts = path.split("/")
     where = f"Bundle.entry[{position}]"
@@ -138,17 +137,18 @@ def _one(
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         raise RequestError(f"the {method} has no resource.", code="required", where=f"{where}.resource")
     if method == "POST":
-        given = entry.get("given")
+        given, condition = entry.get("given"), _text(entry, "ifNoneExist", position)
         if given is None:
-            return interactions.create(call, connection, parts[0], resource, request.get("ifNoneExist"))
-        if request.get("ifNoneExist") is not None:
-            return interactions.create(call, connection, parts[0], resource, request["ifNoneExist"])
+            return interactions.create(call, connection, parts[0], resource, condition)
+        if condition is not None:
+            return interactions.create(call, connection, parts[0], resource, condition)
         return interactions.update(call, connection, parts[0], given, {**resource, "id": given})
     if query:
         return interactions.update_conditionally(call, connection, parts[0], query, resource)
     if len(parts) != 2:
         raise RequestError(f"'{url}' names no resource to update.", where=f"{where}.request.url")
-    return interactions.update(call, connection, parts[0], parts[1], resource, request.get("ifMatch"))
+    if_match = _text(entry, "ifMatch", position)
+    return interactions.update(call, connection, parts[0], parts[1], resource, if_match)
 
 
 def _get(call: Call, url: str) -> Reply:
@@ -179,6 +179,16 @@ def _request(entry: dict[str, Any], position: int) -> tuple[str, str]:
             mend=f"Use one of {', '.join(_ORDER)}.",
         )  # fmt: skip
     return str(method), str(request["url"]).lstrip("/")
+
+
+def _text(entry: dict[str, Any], name: str, position: int) -> str | None:
+    """A condition of the entry's request. Raises RequestError where it is no text."""
+    value = entry["request"].get(name)
+    if value is not None and not isinstance(value, str):
+        raise RequestError(
+            f"{name} is no text.", code="structure", where=f"Bundle.entry[{position}].request.{name}"
+        )
+    return value
 
 
 def _response(reply: Reply) -> dict[str, Any]:

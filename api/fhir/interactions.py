@@ -25,7 +25,8 @@ from measurewise.store.errors import NoSuchResourceError
 from measurewise.store.resources import Stored
 from measurewise.store.search import DEFAULT_COUNT, MOST, Criterion, Search, search
 
-_ETAG: Final = re.compile(r'(?:W/)?"(\d+)"')
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_ETAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 _AFTER: Final = "_after"
 _CONTROL: Final = frozenset({"_format", "_pretty"})
 Pairs = Sequence[tuple[str, str]]
@@ -45,7 +46,7 @@ def read(call: Call, resource_type: str, identity: str) -> Reply:
 def vread(call: Call, resource_type: str, identity: str, version: str) -> Reply:
     """``GET [type]/[id]/_history/[version]``."""
     _checked_type(resource_type)
-    if not version.isdigit():
+    if _NUMBER.fullmatch(version) is None:
         raise RequestError(f"there is no version '{version}'.", code="not-found")
     with call.services.database.read() as connection:
         found = store.vread(connection, call.access, resource_type, identity, int(version))
@@ -211,7 +212,7 @@ def _search(resource_type: str, pairs: Pairs) -> tuple[Search, list[tuple[str, s
     for name, value in pairs:
         match name:
             case "_count":
-                if not value.isdigit():
+                if _NUMBER.fullmatch(value) is None:
                     raise RequestError(f"_count is '{value}', which is no number.", where="_count")
                 count = min(int(value), MOST)
             case "_summary":

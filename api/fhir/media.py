@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,12 @@ _ANY: Final = frozenset({"*/*", "application/*", ""})
 _FORM: Final = "application/x-www-form-urlencoded"
 NDJSON: Final = "application/fhir+ndjson"
 _LINES: Final = frozenset({NDJSON, "application/ndjson", "application/x-ndjson", "ndjson"})
+
+DEEPEST: Final = 200
+"""Levels of nesting that a body may have: more than any resource needs, less than breaks a program."""
+
+_NO_STRUCTURE: Final = bytes(code for code in range(256) if code not in b'{}[]"\\')
+_STRING: Final = re.compile(rb'"[^"]*"')
 
 NOTICE: Final = "https://measurewise.example/StructureDefinition/notice"
 """The extension of a Binary's meta with a sentence about what its content lacks."""
@@ -130,6 +137,11 @@ def parse_body(body: bytes) -> dict[str, Any]:
         raise RequestError(
             fault.what, code="structure", where=fault.within("body"), mend=fault.mend
         ) from None
+    if _nested_deeper(body, DEEPEST):
+        raise RequestError(
+            f"the JSON is nested more than {DEEPEST} levels deep.", code="structure", where="body",
+            mend="Mend what wrote it.",
+        )  # fmt: skip
     if not isinstance(parsed, dict) or not isinstance(parsed.get("resourceType"), str):
         raise RequestError(
             "the body is no FHIR resource: it has no resourceType.",
@@ -138,3 +150,16 @@ def parse_body(body: bytes) -> dict[str, Any]:
             mend="Send one resource as a JSON object.",
         )
     return parsed
+
+
+def _nested_deeper(body: bytes, most: int) -> bool:
+    """Whether some value of a sound JSON text lies inside more than ``most`` arrays and objects."""
+    if body.count(b"{") + body.count(b"[") <= most:
+        return False
+    marks = body.translate(None, _NO_STRUCTURE).replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = _STRING.sub(b"", marks).replace(b"{", b"[").replace(b"}", b"]")
+    for _ in range(most):
+        if not marks:
+            return False
+        marks = marks.replace(b"[]", b"")
+    return bool(marks)

@@ -163,10 +163,11 @@ def _resource_routes(found: APIRouter) -> None:
     @found.post("/{resource_type}/_search", tags=[_TAG_RESOURCES], summary="Search by form")
     async def search_by_form(request: Request, resource_type: str) -> Response:
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
+        form = ""
         if media.is_form(request.headers):
             form = (await body_of(request)).decode("utf-8", "replace")
             pairs += parse_qsl(form, keep_blank_values=True)
-        return await _found(request, resource_type, pairs)
+        return await _found(request, resource_type, pairs, form)
 
     @found.get("/{resource_type}", tags=[_TAG_RESOURCES], summary="Search")
     async def search(request: Request, resource_type: str) -> Response:
@@ -251,11 +252,13 @@ def _resource_routes(found: APIRouter) -> None:
         return await respond(request, "vread", resource_type, work, identity)
 
 
-async def _found(request: Request, resource_type: str, pairs: Sequence[tuple[str, str]]) -> Response:
+async def _found(
+    request: Request, resource_type: str, pairs: Sequence[tuple[str, str]], form: str = ""
+) -> Response:
     def work(call: Call) -> Reply:
         return interactions.find(call.permitted(resource_type, "s", restrictable=True), resource_type, pairs)
 
-    return await respond(request, "search", resource_type, work)
+    return await respond(request, "search", resource_type, work, form=form)
 
 
 def _reading(interaction: Callable[..., Reply], resource_type: str, *where: str) -> Work:
@@ -316,8 +319,12 @@ async def respond(
     work: Work,
     identity: str | None = None,
     operation: str | None = None,
+    form: str = "",
 ) -> Response:
-    """Who asks is checked, the work done in a thread, its audit record written, and its reply sent."""
+    """Who asks is checked, the work done in a thread, its audit record written, and its reply sent.
+
+    ``form`` is the body of a search by form, which the record keeps with the address.
+    """
     headers = request.headers
     services: Services = request.app.state.services
     trail: AuditTrail = request.app.state.audit
@@ -328,6 +335,9 @@ async def respond(
         f"{resource_type}/{identity}" if resource_type and identity else None,
         operation,
     )
+    address = asking.request.partition("/fhir")[2]
+    if form:
+        asking = replace(asking, request=f"{asking.request}\n{form}")
     principal = await principal_of(request)
     call = Call(
         services,
@@ -336,7 +346,7 @@ async def respond(
         organization=headers.get("x-organization"),
         headers={name.lower(): value for name, value in headers.items()},
         request_id=asking.request_id,
-        url=f"{base}{asking.request.partition('/fhir')[2]}",
+        url=f"{base}{address}",
     )
     reply = await run_in_threadpool(trail.around, call, asking, work)
     if isinstance(reply, asynchronous.Queued):

@@ -5,6 +5,7 @@ https://hl7.org/fhir/us/davinci-deqm/STU5/gaps-in-care-reporting.html
 
 from __future__ import annotations
 
+import calendar
 import html
 import uuid
 from collections.abc import Iterable, Sequence
@@ -55,12 +56,25 @@ class CareGapsRequest(msgspec.Struct, frozen=True):
     @property
     def period_until_today(self) -> Period | None:
         """A period of the same length that ends today; None where the one asked for does not lie ahead."""
-        start, end = date.fromisoformat(self.period_start[:10]), date.fromisoformat(self.period_end[:10])
+        start, end = _first_day(self.period_start), _last_day(self.period_end)
         today = date.fromisoformat(self.today) if self.today else datetime.now(UTC).date()
         ahead = end - today
         if ahead <= timedelta(0):
             return None
         return Period((start - ahead).isoformat(), today.isoformat())
+
+
+def _first_day(text: str) -> date:
+    """The first day of a FHIR date, which may be a year or a month."""
+    return date.fromisoformat(f"{text}-01-01"[:10])
+
+
+def _last_day(text: str) -> date:
+    """The last day of a FHIR date, which may be a year or a month."""
+    if len(text) == 7:
+        year, month = int(text[:4]), int(text[5:])
+        return date(year, month, calendar.monthrange(year, month)[1])
+    return date.fromisoformat(f"{text}-12-31"[:10])
 
 
 def measures_about(content: Content, topics: Sequence[str], programs: Sequence[str]) -> list[MeasureContent]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from measurewise.api.services.records import referred_to
 from measurewise.store.access import Access
+from measurewise.store.errors import SearchError
 from measurewise.store.resources import HELD, read, stored
 from measurewise.store.search import Page
 from measurewise.store.search_index import moments
@@ -82,4 +83,7 @@ def _cared_for(start: str | None, end: str | None) -> ColumnElement[bool]:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    span = moments(text)
+    if span is None:
+        raise SearchError(f"'{text}' is no moment.", where="_since", mend="Write 2026-01-31T08:00:00Z.")
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=span[0])

@@ -90,9 +90,16 @@ def find_subjects(connection: Connection, access: Access, asked: Asked, period: 
 
 
 def _members(
-    connection: Connection, access: Access, group: dict[str, Any], period: Period
+    connection: Connection,
+    access: Access,
+    group: dict[str, Any],
+    period: Period,
+    within: frozenset[str] = frozenset(),
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The patients of a Group who were members in the period, and those of them who are not there."""
+    """The patients of a Group who were members in the period, and those of them who are not there.
+
+    ``within`` are the groups that this one was reached through; one that holds itself adds nobody.
+    """
     if group.get("type", "person") != "person":
         raise RequestError(f"the Group is of type '{group.get('type')}'.", where="Group.type")
     found: dict[tuple[str, str], None] = {}
@@ -101,8 +108,10 @@ def _members(
         kind, _, identity = reference.rpartition("/")
         try:
             if kind == "Group":
+                if identity in within:
+                    continue
                 inner = read(connection, access, "Group", identity).parsed()
-                members, lost = _members(connection, access, inner, period)
+                members, lost = _members(connection, access, inner, period, within | {identity})
                 found.update(dict.fromkeys(members))
                 missing += lost
             elif kind == "Patient":
