@@ -23,8 +23,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_, update
 
+from measurewise.store.access import SHARED
 from measurewise.store.database import now
 from measurewise.store.tables import resources, result_types, results
+from measurewise.store.tables import revisions as content_revisions
 
 _PLACES: Final = frozenset(
     {
@@ -42,6 +44,7 @@ NO_DATA: Final = frozenset({"MeasureReport"})
 """Results are no data to compute results from."""
 
 _REFERENCE: Final = re.compile(rb'"reference":\s*"(?:https?://[^"]+/)?([A-Z][A-Za-z]+)/')
+_CONTENT: Final = "content"
 _CONTAINED: Final = b'"contained"'
 _LOCK_CLASS: Final = 0x4D57
 _TRIES: Final = 20
@@ -91,6 +94,14 @@ def changed(connection: Connection, organization: str, changes: Iterable[Change]
     it brings along by a reference or contains; a Patient all of that patient's. What belongs to no patient
     alters results of every patient, in the measures that retrieve its type or what it brings along.
     """
+    if organization == SHARED:
+        # Nobody's results: those of other content have another provenance.
+        connection.execute(
+            update(content_revisions)
+            .where(content_revisions.c.name == _CONTENT)
+            .values(number=content_revisions.c.number + 1)
+        )
+        return
     _let_nobody_keep(connection, organization)
     any_kept = select(results.c.key).where(results.c.organization == organization).limit(1)
     if connection.execute(any_kept).first() is None:
@@ -105,6 +116,12 @@ def changed(connection: Connection, organization: str, changes: Iterable[Change]
             concerned[patient] = None if types is None or known is None else known | types
     for patient, found in concerned.items():
         mark_stale(connection, organization, patient, found)
+
+
+def content_revision(connection: Connection) -> int:
+    """A number that grows with every change to measures, libraries, value sets and code systems."""
+    query = select(content_revisions.c.number).where(content_revisions.c.name == _CONTENT)
+    return int(connection.execute(query).scalar_one())
 
 
 def mark_stale(

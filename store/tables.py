@@ -59,6 +59,8 @@ resources: Final = Table(
     UniqueConstraint("organization", "type", "id"),
     # With the last three it tells revisions of patients' data without the rows, which are large.
     Index("ix_resources_compartment", "organization", "patient", "type", "deleted", "version", "key"),
+    # Where no organisation is named: an operator reads everybody's.
+    Index("ix_resources_name", "type", "id"),
     Index("ix_resources_changes", "organization", "type", "updated"),
 )
 
@@ -87,6 +89,14 @@ search_values: Final = Table(
     Column("high", BigInteger, nullable=True),
     Index("ix_search_values_parameter_value", "parameter", "value"),
     Index("ix_search_values_parameter_low", "parameter", "low"),
+)
+
+revisions: Final = Table(
+    "revisions",
+    metadata,
+    # What it is the revision of: "content" is measures, libraries, value sets and code systems.
+    Column("name", String(16), primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 results: Final = Table(

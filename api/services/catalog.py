@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from measurewise.cql_libraries import library_resources, measure_resources
 from measurewise.engine import Content, Engine, Matching, Period, Prepared, ProgramCache
@@ -17,6 +17,7 @@ from measurewise.engine.terminology.value_sets import ValueSetIndex
 from measurewise.store.access import OPERATOR, SHARED
 from measurewise.store.database import Database
 from measurewise.store.resources import CONTENT_TYPES, of_types, write
+from measurewise.store.results import content_revision
 from measurewise.store.tables import resources
 from measurewise.valuesets import value_set_resources
 
@@ -27,7 +28,7 @@ _KEPT: Final = 32
 class Loaded:
     """The content at one state of the store."""
 
-    revision: tuple[int, str]
+    revision: int
     content: Content
     engine: Engine
 
@@ -132,13 +133,9 @@ class Catalog:
             for resource in shipped:
                 write(connection, SHARED, dict(resource))
 
-    def _revision(self) -> tuple[int, str]:
-        """What changes with every change to the content."""
+    def _revision(self) -> int:
         with self._database.read() as connection:
-            versions, latest = connection.execute(
-                select(func.sum(resources.c.version), func.max(resources.c.updated)).where(_is_content())
-            ).one()
-        return int(versions or 0), str(latest)
+            return content_revision(connection)
 
 
 def _is_content() -> Any:
