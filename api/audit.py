@@ -54,6 +54,7 @@ _PROFILES: Final[dict[str, tuple[str, str]]] = {
 _ACTIONS: Final = {"history": "R", "capabilities": "R"}
 _MOVES: Final = {
     "$export": ("110106", "Export"),
+    "$qrda-export": ("110106", "Export"),
     "$import": ("110107", "Import"),
     "$submit-data": ("110107", "Import"),
     "$bulk-submit-data": ("110107", "Import"),

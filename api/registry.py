@@ -23,6 +23,7 @@ from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.routes import admitted, received, respond
 from measurewise.api.jobs import qrda1_import, qrda_zips
 from measurewise.api.jobs.qrda1_import import ImportingQrda1
+from measurewise.api.security.errors import ScopeError
 from measurewise.api.security.gate import principal as principal_of
 from measurewise.api.security.scopes import operation_needs
 from measurewise.api.services import qpp
@@ -110,7 +111,7 @@ def _importing(found: APIRouter) -> None:
         def work(call: Call) -> Reply:
             return _imported(_allowed(call, _IMPORT), sent, match)
 
-        return await respond(request, "operation", None, work, operation=_IMPORT)
+        return await respond(request, "operation", None, work, operation="qrda/1/$import")
 
 
 def _submissions(found: APIRouter) -> None:
@@ -123,7 +124,7 @@ def _submissions(found: APIRouter) -> None:
     )  # fmt: skip
     async def convert(request: Request) -> Response:
         if _kind(request) in _JSONS:
-            content = await _json(request)
+            content = await _json(request, "qpp/convert")
             return await _answered(request, "qpp/convert", lambda call: _of_reports(call, content))
         return await _judged(request, "qpp/convert", Converting(), "errors", also=qpp.with_problems)
 
@@ -134,7 +135,7 @@ def _submissions(found: APIRouter) -> None:
     async def validate(
         request: Request, vendor: Annotated[str | None, Query(description="Id of a registry.")] = None
     ) -> Response:
-        content = await _json(request)
+        content = await _json(request, "qpp/validate")
         return await _answered(request, "qpp/validate", lambda _: qpp.judged(content, vendor))
 
     @found.post(
@@ -142,7 +143,7 @@ def _submissions(found: APIRouter) -> None:
         summary="Submissions, from the oldest to the newest, as one",
     )  # fmt: skip
     async def merge(request: Request) -> Response:
-        content = await _json(request)
+        content = await _json(request, "qpp/merge")
         given = content.get("submissions") if isinstance(content, dict) else content
         if not isinstance(given, list):
             raise RequestError("the body is no list of submissions.", mend='Send {"submissions": [...]}.')
@@ -270,8 +271,16 @@ def _allowed(call: Call, name: str) -> Call:
 
 
 async def _permitted(request: Request, name: str) -> None:
-    """Who may not is told before the body is taken. Raises ScopeError."""
-    (await principal_of(request)).permit_operation(operation_needs(name))
+    """Who may not is told before the body is taken, and written down. Raises ScopeError."""
+    try:
+        (await principal_of(request)).permit_operation(operation_needs(name))
+    except ScopeError:
+        await respond(request, "operation", None, lambda call: _refuse(call, name), operation=name)
+
+
+def _refuse(call: Call, name: str) -> Reply:
+    _allowed(call, name)
+    raise AssertionError("the gate let in whom it had refused")
 
 
 def _kind(request: Request) -> str:
@@ -304,7 +313,8 @@ def _name(request: Request) -> str:
     return Path(unquote(name.strip().strip('"'))).name[:200] if found and name.strip() else "document"
 
 
-async def _json(request: Request) -> Any:
+async def _json(request: Request, name: str) -> Any:
+    await _permitted(request, name)
     if _kind(request) not in _JSONS:
         raise RequestError(
             f"a body of '{_kind(request)}' is not taken here.", code="not-supported", status=415,
