@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 import measurewise
+from measurewise.api.content_routes import content_router
 from measurewise.api.documentation import mount_documentation
 from measurewise.api.fhir.audit_trail import AuditTrail
 from measurewise.api.fhir.media import FhirResponse
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | 
 
     app.include_router(observing_router())
     app.include_router(router(OPERATIONS), prefix=FHIR)
+    app.include_router(content_router())
     app.include_router(registry_router())
     mount_documentation(app)
     app.add_exception_handler(MeasurewiseError, _failed)

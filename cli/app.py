@@ -100,6 +100,16 @@ app.command(
     help="Do the long work of a server, in a process of its own.",
     sort_key=21,
 )
+app.command(
+    "measurewise.cli.content:content",
+    help="Add, list and remove measures, libraries and value sets of the server.",
+    sort_key=22,
+)
+app.command(
+    "measurewise.cli.store:store",
+    help="Look after the database of the server.",
+    sort_key=23,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

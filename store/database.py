@@ -101,6 +101,31 @@ class Database:
                 mend="Run measurewise store migrate.",
             )
 
+    def check_whole(self) -> None:
+        """Raises StoreError where SQLite finds its file damaged; PostgreSQL looks after its own."""
+        if not self.is_sqlite:
+            return
+        with self._opened() as connection:
+            found = list(connection.exec_driver_sql("PRAGMA integrity_check").scalars())
+            astray = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if found != ["ok"] or astray is not None:
+            said = found[0] if found != ["ok"] else f"rows of {astray[0]} belong to nothing"  # type: ignore[index]
+            raise StoreError(
+                f"the database is damaged ({said}).",
+                where=self.engine.url.render_as_string(),
+                mend="Restore a backup.",
+            )
+
+    def vacuum(self) -> None:
+        """Give back unused room and renew the statistics that queries are planned by; takes its time."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("ANALYZE")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            else:
+                connection.exec_driver_sql("VACUUM (ANALYZE)")
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
