@@ -27,6 +27,7 @@ from measurewise.api.security.gate import install
 from measurewise.api.services.context import open_services
 from measurewise.api.services.qrda import end_processes
 from measurewise.api.settings import Settings
+from measurewise.api.subscriptions import subscription_router
 from measurewise.engine.errors import MeasurewiseError
 
 FHIR: Final = "/fhir"
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | 
         return JSONResponse(found)
 
     app.include_router(observing_router())
+    app.include_router(subscription_router(), prefix=FHIR)
     app.include_router(router(OPERATIONS), prefix=FHIR)
     app.include_router(content_router())
     app.include_router(registry_router())

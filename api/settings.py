@@ -6,10 +6,27 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from measurewise.api.security.settings import SecuritySettings
+
+
+class SourceSecrets(BaseModel):
+    """How the server signs in at a source, and how the source proves its notifications."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token: SecretStr | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+    token_url: str | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    key_file: Path | None = None
+    key_id: str | None = None
+    key_algorithm: Literal["ES384", "RS384"] = "ES384"
+    hook_secret: SecretStr | None = None
 
 
 class Settings(BaseSettings):
@@ -53,6 +70,10 @@ class Settings(BaseSettings):
     import_hosts: tuple[str, ...] = Field(
         default=(),
         description="Hosts that imports may fetch from; in development this machine's own besides.",
+    )
+    sources: dict[str, SourceSecrets] = Field(
+        default_factory=dict,
+        description="Secrets of sources by name (MEASUREWISE_SOURCES__CLINIC__TOKEN); a hyphen is _.",
     )
     security: SecuritySettings = Field(default_factory=SecuritySettings)
 

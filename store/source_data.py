@@ -181,6 +181,13 @@ def note_patient(
     connection.execute(update(source_patients).where(row).values(**changes))
 
 
+def note_held(connection: Connection, source: str, patient: str, read_at: datetime) -> None:
+    """Note that a patient is in the store; an error of an earlier reading stays noted."""
+    row = (source_patients.c.source == source) & (source_patients.c.patient == patient)
+    if connection.execute(update(source_patients).where(row).values(held=True)).rowcount == 0:
+        note_patient(connection, source, patient, read_at, held=True)
+
+
 def referred_to(connection: Connection, source: Source, references: Sequence[str]) -> set[str]:
     """Those of some references (``Type/id``) that the store has from the source, or that something of the
     organisation refers to."""

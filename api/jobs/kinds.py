@@ -13,6 +13,7 @@ from measurewise.api.jobs import (
     qrda3,
     qrda_zips,
     refreshing,
+    syncing,
 )
 from measurewise.api.jobs.kind import Kind
 from measurewise.store.errors import StoreError
@@ -28,6 +29,7 @@ KINDS: Final = {
         qrda3.KIND,
         qrda_zips.KIND,
         refreshing.KIND,
+        syncing.KIND,
     )
 }
 
