@@ -46,7 +46,8 @@ def _plan(services: Services, job: Job) -> Plan:
 
 def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     patients = msgspec.json.decode(work, type=list[tuple[str, str]])
-    documents, issues = care_gaps(services, requester_of(job).access, _request(job).gaps, patients)
+    requester = requester_of(job)
+    documents, issues = care_gaps(services, requester.access, _request(job).gaps, patients, requester.base)
     found = _Found(
         [msgspec.Raw(to_json(document)) for document in documents], [issue.as_json() for issue in issues]
     )

@@ -70,7 +70,8 @@ def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
     found = from_shares(prepared, request.evaluation, outcomes)
     with services.database.read() as connection:
         made = reports(connection, services, prepared, request.evaluation, found)
-        return to_json(answer(connection, requester_of(job).access, made, request.form))
+        requester = requester_of(job)
+        return to_json(answer(connection, requester.access, made, request.form, requester.base))
 
 
 KIND: Final = Kind(NAME, _plan, _step, _finish)

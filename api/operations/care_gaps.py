@@ -77,7 +77,7 @@ def find_care_gaps(call: Call) -> Reply:
     touched = tuple(f"Measure/{name}" for name in measures)
     if call.asynchronous or len(found.patients) > services.settings.inline_patients:
         return asynchronous.queue(call, job.NAME, job.Finding(request, asked), touched=touched)
-    documents, issues = care_gaps(services, call.access, request, found.patients)
+    documents, issues = care_gaps(services, call.access, request, found.patients, call.base)
     patients = tuple(identity for _, identity in found.patients)
     return Reply(to_json(job.answer(documents, issues)), touched=touched, patients=patients)
 

@@ -31,7 +31,7 @@ def evaluated(
         raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)
     with services.database.read() as connection:
         made = reports(connection, services, prepared, request, outcome)
-        resource = answer(connection, call.access, made, form)
+        resource = answer(connection, call.access, made, form, call.base)
     return Reply(
         resource,
         touched=touched,

@@ -72,7 +72,8 @@ def collect_data(call: Call) -> Reply:
     parts: list[dict[str, Any]] = []
     for one in collected:
         entries: list[dict[str, Any]] = [
-            {"fullUrl": f"urn:uuid:{report['id']}", "resource": report} for report in one.reports
+            {"fullUrl": f"{call.base}/MeasureReport/{report['id']}", "resource": report}
+            for report in one.reports
         ]
         entries += [
             {"fullUrl": f"{call.base}/{stored.reference}", "resource": msgspec.Raw(stored.body)}

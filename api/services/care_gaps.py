@@ -24,7 +24,7 @@ from measurewise.engine.measure.results import PatientResult
 from measurewise.engine.runner.issues import Issue
 from measurewise.store.access import Access
 from measurewise.store.database import now
-from measurewise.store.resources import of_references
+from measurewise.store.resources import Stored, of_references
 
 _DEQM: Final = "http://hl7.org/fhir/us/davinci-deqm"
 _ACT: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -115,8 +115,13 @@ def care_gaps(
     access: Access,
     request: CareGapsRequest,
     patients: Sequence[tuple[str, str]],
+    base: str,
 ) -> tuple[list[dict[str, Any]], list[Issue]]:
-    """The documents of the patients who have a gap of a status asked for, and what went wrong."""
+    """The documents of the patients who have a gap of a status asked for, and what went wrong.
+
+    Their entries have addresses below ``base``, the FHIR base, so that references between them, which are
+    relative, are resolved within the document (FHIR R4, Bundle, "Resolving references in Bundles").
+    """
     prepared, prepared_now = prepare_gaps(services, request)
     documents: list[dict[str, Any]] = []
     issues: list[Issue] = []
@@ -131,7 +136,7 @@ def care_gaps(
         sections = list(_sections(prepared, request, at_end, today, said))
         if sections:
             data = _data(services, Access(frozenset({organization}), access.patient), sections, reporter)
-            documents.append(_bundle(request, identity, sections, data, said))
+            documents.append(_bundle(request, identity, sections, data, said, base))
     return documents, issues
 
 
@@ -207,8 +212,8 @@ def _issue(
 
 def _data(
     services: Services, access: Access, sections: Sequence[_Section], reporter: str | None
-) -> list[dict[str, Any]]:
-    """The patient, who reports, and the resources that the reports say were evaluated, as entries."""
+) -> list[Stored]:
+    """The patient, who reports, and the resources that the reports say were evaluated."""
     references: dict[str, None] = {}
     for section in sections:
         references[section.report["subject"]["reference"]] = None
@@ -217,27 +222,25 @@ def _data(
         references[reporter] = None
     names = [(name.rpartition("/")[0], name.rpartition("/")[2]) for name in references]
     with services.database.read() as connection:
-        found = of_references(connection, access, names)
-    return [
-        {"fullUrl": f"urn:uuid:{_urn(stored.reference)}", "resource": msgspec.Raw(stored.body)}
-        for stored in found
-    ]
+        return of_references(connection, access, names)
 
 
 def _bundle(
     request: CareGapsRequest,
     identity: str,
     sections: Sequence[_Section],
-    data: list[dict[str, Any]],
+    data: Sequence[Stored],
     said: Reporting,
+    base: str,
 ) -> dict[str, Any]:
     reports = [section.report for section in sections]
     issues = [found for section in sections for found in section.issues]
-    entries = [
-        {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in (*issues, *reports)
+    entries = [_entry(base, resource) for resource in (*issues, *reports)]
+    entries += [
+        {"fullUrl": f"{base}/{stored.reference}", "resource": msgspec.Raw(stored.body)} for stored in data
     ]
     if not request.as_document:
-        return {"resourceType": "Bundle", "type": "collection", "entry": [*entries, *data]}
+        return {"resourceType": "Bundle", "type": "collection", "entry": entries}
     composition = _composition(identity, sections, said)
     return {
         "resourceType": "Bundle",
@@ -246,11 +249,7 @@ def _bundle(
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.uuid4()}"},
         "type": "document",
         "timestamp": said.date,
-        "entry": [
-            {"fullUrl": f"urn:uuid:{composition['id']}", "resource": composition},
-            *entries,
-            *data,
-        ],
+        "entry": [_entry(base, composition), *entries],
     }
 
 
@@ -285,8 +284,8 @@ def _section(section: _Section) -> dict[str, Any]:
     }
 
 
-def _urn(reference: str) -> uuid.UUID:
-    return uuid.uuid5(_NAMESPACE, reference)
+def _entry(base: str, resource: dict[str, Any]) -> dict[str, Any]:
+    return {"fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}", "resource": resource}
 
 
 def _programs(measure: MeasureContent) -> list[dict[str, Any]]:
