@@ -158,7 +158,7 @@ def settled(services: Services) -> datetime:
             # There is one writer, so whoever holds its place knows that all others have ended.
             return now()
         oldest = connection.execute(
-            text("SELECT min(xact_start) FROM pg_stat_activity WHERE xact_start IS NOT NULL")
+            text("SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database()")
         ).scalar_one()
         return min(now(), oldest) if oldest is not None else now()
 
