@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import uuid
+from datetime import UTC
 from typing import Final
 
 import structlog
@@ -18,7 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from measurewise.engine.errors import MeasurewiseError
-from measurewise.store.tables import jobs
+from measurewise.store.database import now
+from measurewise.store.tables import job_steps, jobs
 
 REQUEST_ID: Final = "x-request-id"
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
@@ -30,7 +32,11 @@ _seconds: Final = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
-_jobs: Final = Gauge("measurewise_jobs", "Jobs in the store.", ["state"])
+_jobs: Final = Gauge("measurewise_jobs", "Jobs in the store.", ["kind", "state"])
+_oldest: Final = Gauge(
+    "measurewise_oldest_job_seconds", "How long the oldest job that has not ended has been there.", ["state"]
+)
+_steps: Final = Gauge("measurewise_job_steps", "Steps of jobs that have not ended.", ["state"])
 
 _log = structlog.stdlib.get_logger("measurewise.request")
 
@@ -148,8 +154,23 @@ def _route(scope: Scope) -> str:
 
 
 def _count_jobs(request: Request) -> None:
+    """Jobs as the store has them: the workers are other processes, which share nothing else with this one."""
     with request.app.state.services.database.read() as connection:
-        found = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).all()
+        query = select(jobs.c.kind, jobs.c.state, func.count(), func.min(jobs.c.created))
+        found = connection.execute(query.group_by(jobs.c.kind, jobs.c.state)).all()
+        query = select(job_steps.c.state, func.count()).where(job_steps.c.state != "done")
+        steps = connection.execute(query.group_by(job_steps.c.state)).all()
+    moment = now()
+    ages = {"queued": 0.0, "running": 0.0}
     _jobs.clear()
-    for state, count in found:
-        _jobs.labels(state).set(count)
+    for kind, state, count, since in found:
+        _jobs.labels(kind, state).set(count)
+        if state in ages:
+            created = since.replace(tzinfo=UTC) if since.tzinfo is None else since
+            ages[state] = max(ages[state], (moment - created).total_seconds())
+    for state, age in ages.items():
+        _oldest.labels(state).set(age)
+    counted = {"waiting": 0, "claimed": 0}
+    counted.update((state, count) for state, count in steps)
+    for state, count in counted.items():
+        _steps.labels(state).set(count)

@@ -66,9 +66,14 @@ def new_database(request: pytest.FixtureRequest, folder: Path, kind: str) -> str
     if kind == "sqlite":
         return f"sqlite:///{folder / 'store.db'}"
     server: str = request.getfixturevalue("postgresql_server")
-    name = f"test_{next(_numbers)}"
+    return make_database(server)
+
+
+def make_database(server: str, template: str = "template1") -> str:
+    """The URL of a new database on a server, a copy of another one."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     engine = create_engine(server.format(name="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     engine.dispose()
     return server.format(name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -58,3 +59,19 @@ def test_the_files_are_the_released_ones() -> None:
 
 def test_an_unknown_file_is_not_there(client: TestClient) -> None:
     assert client.get("/docs/README.md").status_code == 404
+
+
+def test_metrics_tell_of_jobs_whichever_process_does_them(client: TestClient) -> None:
+    path = "/fhir/Measure/DiabetesGlycemicControl/$evaluate-measure"
+    asked = {"periodStart": "2026-01-01", "periodEnd": "2026-12-31"}
+    accepted = client.get(path, params=asked, headers={"prefer": "respond-async"})
+    where = accepted.headers["content-location"]
+    for _ in range(600):
+        if client.get(where).status_code != 202:
+            break
+        time.sleep(0.05)
+    told = client.get("/metrics").text
+    assert 'measurewise_jobs{kind="evaluate",state="completed"} 1.0' in told
+    assert 'measurewise_oldest_job_seconds{state="running"} 0.0' in told
+    assert 'measurewise_job_steps{state="waiting"} 0.0' in told
+    assert '/Measure/{identity}/$evaluate-measure",status="202"} ' in told
