@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import zipfile
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
@@ -23,6 +24,8 @@ _SUFFIXES: Final = {
     "application/ndjson": ".ndjson", "application/x-ndjson": ".ndjson", "application/fhir+json": ".json",
     "application/json": ".json", "text/cql": ".cql",
 }  # fmt: skip
+_UNPACKED: Final = 4
+"""By how much an archive may be larger than a body, when it is unpacked."""
 _FORM: Final = "multipart/form-data"
 _READ: Final = (".json", ".ndjson", ".cql", ".json.gz", ".ndjson.gz", ".cql.gz", ".zip", ".tgz", ".tar.gz")
 
@@ -62,6 +65,8 @@ def _add(call: Call, file: Path, form: str | None) -> Reply:
         check_content_keeper(permitted.access, call.services.settings.organization, kind)
     files = [file] if form is None else _of_form(file, form)
     try:
+        for one in files:
+            _check_unpacked(one, _UNPACKED * call.services.settings.largest_body)
         resources = resources_at(*files)
     finally:
         if form is not None:
@@ -87,6 +92,18 @@ def _add(call: Call, file: Path, form: str | None) -> Reply:
         {"severity": "warning", "code": "not-found", "details": {"text": remark}} for remark in added.remarks
     ]
     return Reply(outcome(*issues), touched=tuple(one.reference for one in added.held))
+
+
+def _check_unpacked(file: Path, most: int) -> None:
+    """Raises RequestError for a zip that says it would unpack to more than is read at once."""
+    if file.suffix == ".zip" and zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > most:
+            raise RequestError(
+                f"the archive would unpack to {size:,} bytes; {most:,} are read.", code="too-long",
+                mend="Send it in several parts, or add it on the command line.",
+            )  # fmt: skip
 
 
 def _of_form(file: Path, content_type: str) -> list[Path]:

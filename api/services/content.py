@@ -118,11 +118,6 @@ def resources_at(*paths: Path) -> list[dict[str, Any]]:
     return found
 
 
-def resources_of(body: Any) -> list[dict[str, Any]]:
-    """The content resources in a resource or Bundle."""
-    return _opened(body)
-
-
 def _opened(node: Any) -> list[dict[str, Any]]:
     if not isinstance(node, dict):
         return []

@@ -228,6 +228,17 @@ def test_content_that_cannot_be_read_is_refused_and_nothing_is_kept(bare: TestCl
     assert list(received.iterdir()) == []
 
 
+def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("large.json", b" " * 5_000_000)
+    headers = {"Content-Type": "application/zip"}
+    for client in start(settings(tmp_path, largest_body=1_000_000, shipped_content=False)):
+        answer = client.post("/content", content=package.getvalue(), headers=headers)
+        assert answer.status_code == 413
+        assert "5,000,000" in issue(answer)["details"]["text"]
+
+
 def test_a_measure_without_its_library_is_told_of(bare: TestClient) -> None:
     measure = shipped_measure(DIABETES)
     headers = {"Content-Type": "application/fhir+json"}
