@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Select, delete, insert, select, update
 from measurewise.engine.measure.reports.edge import to_json
 from measurewise.engine.record.compartment import decode_head
 from measurewise.store.access import SHARED, Access
+from measurewise.store.content_shape import check_content_shape
 from measurewise.store.database import now
 from measurewise.store.errors import (
     ConflictError,
@@ -140,8 +141,9 @@ def write(
     Content belongs to the whole installation, whatever ``organization`` is. The body keeps every element and
     digit; ``meta.versionId`` and ``meta.lastUpdated`` become the store's. A write that changes nothing makes
     no version. Raises ConflictError where the current version is not ``if_match``, or the resource is there
-    and ``only_new`` asked.
+    and ``only_new`` asked; ContentError for content that could never be loaded.
     """
+    check_content_shape(resource)
     resource_type, identity = str(resource["resourceType"]), str(resource["id"])
     owner = SHARED if resource_type in CONTENT_TYPES else organization
     row = connection.execute(

@@ -168,7 +168,12 @@ def _from_part(parameter: Declared, part: Mapping[str, Any], where: str) -> Any:
         return resource
     valued = {name: value for name, value in part.items() if name.startswith("value")}
     if not valued and "part" in part and parameter.kind == "part":
-        return part["part"]
+        inner = part["part"]
+        if not isinstance(inner, list) or not all(isinstance(one, dict) for one in inner):
+            raise RequestError(
+                f"the parts of '{parameter.name}' are no list.", code="structure", where=f"{where}.part"
+            )
+        return inner
     if len(valued) != 1:
         raise RequestError(
             f"the parameter '{parameter.name}' has no single value.", code="structure", where=where

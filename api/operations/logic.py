@@ -127,10 +127,14 @@ def _record(call: Call) -> Record | None:
     stored = read_record(records[identity], where=f"Patient/{identity}")
     if data is None:
         return stored
-    added = [entry["resource"] for entry in data.get("entry") or () if "resource" in entry]
-    names = {(one.get("resourceType"), one.get("id")) for one in added}
-    kept = [one for one in stored.resources() if (one.get("resourceType"), one.get("id")) not in names]
+    added = list(record_of_bundle(data, where="data").resources())
+    names = {_name(one) for one in added}
+    kept = [one for one in stored.resources() if _name(one) not in names]
     return Record([*kept, *added], where=f"Patient/{identity}")
+
+
+def _name(resource: dict[str, Any]) -> tuple[str, str]:
+    return str(resource.get("resourceType")), str(resource.get("id"))
 
 
 def _included(part: list[dict[str, Any]]) -> Included:

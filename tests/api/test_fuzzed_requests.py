@@ -494,3 +494,18 @@ def test_the_store_stands_after_all_that(served: TestClient) -> None:
     assert report.status_code == 200, report.text
     assert report.json()["subject"]["reference"] == "Patient/kept"
     assert served.get("/ready").status_code == 200
+
+
+def test_content_of_a_wrong_shape_is_refused_and_evaluation_goes_on(served: TestClient) -> None:
+    """One measure that cannot be loaded would stop them all."""
+    for wrong, where in (
+        ({"resourceType": "Measure", "url": ["http://x.example/m"]}, "Measure.url"),
+        ({"resourceType": "Library", "content": "x"}, "Library.content"),
+        ({"resourceType": "ValueSet", "expansion": "x"}, "ValueSet.expansion"),
+        ({"resourceType": "CodeSystem", "concept": [{"concept": "x"}]}, "CodeSystem.concept[0].concept"),
+    ):
+        refused = served.put(f"/fhir/{wrong['resourceType']}/wrong", json={**wrong, "id": "wrong"})
+        assert refused.status_code == 400, refused.text
+        assert refused.json()["issue"][0]["expression"] == [where]
+    asked = {**YEAR, "subject": "Patient/kept"}
+    assert served.get(f"/fhir/Measure/{DIABETES}/$evaluate-measure", params=asked).status_code == 200
