@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from measurewise.store.access import SHARED
 from measurewise.store.database import now
@@ -177,17 +177,18 @@ def fresh(
 ) -> dict[tuple[str, str], bytes]:
     """The results that can be reused, by patient and measure."""
     found: dict[tuple[str, str], bytes] = {}
-    asked = [(q.measure, q.period_start, q.period_end, q.provenance) for q in questions]
-    columns = tuple_(results.c.measure, results.c.period_start, results.c.period_end, results.c.provenance)
-    for start in range(0, len(patients), _AT_ONCE):
-        query = select(results.c.patient, results.c.measure, results.c.body).where(
-            results.c.organization == organization,
-            results.c.patient.in_(patients[start : start + _AT_ONCE]),
-            results.c.stale.is_(False),
-            columns.in_(asked),
-        )
-        for patient, measure, body in connection.execute(query):
-            found[patient, measure] = body
+    for question in questions:
+        for start in range(0, len(patients), _AT_ONCE):
+            query = select(results.c.patient, results.c.body).where(
+                results.c.organization == organization,
+                results.c.patient.in_(patients[start : start + _AT_ONCE]),
+                results.c.measure == question.measure,
+                results.c.period_start == question.period_start,
+                results.c.period_end == question.period_end,
+                results.c.provenance == question.provenance,
+                results.c.stale.is_(False),
+            )
+            found.update({(patient, question.measure): body for patient, body in connection.execute(query)})
     return found
 
 
