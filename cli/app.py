@@ -110,6 +110,21 @@ app.command(
     help="Look after the database of the server.",
     sort_key=23,
 )
+app.command(
+    "measurewise.cli.sync:source",
+    help="Name FHIR servers whose patients the server keeps.",
+    sort_key=24,
+)
+app.command(
+    "measurewise.cli.sync:sync",
+    help="Bring a source's patients into the store, and then what changes.",
+    sort_key=25,
+)
+app.command(
+    "measurewise.cli.attribute:attribute",
+    help="Write the Group of those who count for a clinician or a practice.",
+    sort_key=26,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -96,6 +96,8 @@ def report(source: Source, note: Work, found: Outcome) -> dict[str, Any]:
         for name in Outcome.__struct_fields__
         if name not in ("issues", "incomplete")
     ]
+    if found.incomplete:
+        parameters.append({"name": "incomplete", "valueBoolean": True})
     issues = [*note.issues, *found.issues]
     if issues:
         parameters.append(

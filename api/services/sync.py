@@ -38,6 +38,7 @@ from measurewise.store.source_ids import local_reference
 from measurewise.store.sources import Source
 
 _REFERENCES_AT_ONCE: Final = 50
+_LONG: Final = 200
 
 
 class SyncRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -233,7 +234,8 @@ class _Planning:
         }
         changes = await changes_since(client, capabilities, asked, types)
         for remark in changes.remarks:
-            self._remark(remark, "Sync with --full now and then.")
+            told = remark if len(remark) < _LONG else "The server does not tell what was deleted."
+            self._remark(told, "Sync with --full now and then.")
         wanted = set(changes.patients)
         if self._source.settings.group is not None:
             members = set(await reading.listed(client, self._source))
@@ -291,7 +293,7 @@ class _Planning:
 
     def _told(self, spooled: Spooled) -> None:
         for fault in spooled.faults:
-            self._remark(fault, "")
+            self._issues.append(issue(MeasurewiseError(fault, where=self._source.url)))
         for one in spooled.failed:
             self._issues.append(issue(one.error or MeasurewiseError("unreadable.", where=one.patient_id)))
 
