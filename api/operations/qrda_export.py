@@ -11,11 +11,14 @@ from measurewise.api.fhir import asynchronous
 from measurewise.api.fhir.arguments import Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
+from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import qrda_zips
 from measurewise.api.operations.qrda import DESCRIBED, writing_from
 from measurewise.api.services.evaluation import EvaluationRequest, prepare
 from measurewise.api.services.qrda_zips import QrdaExport
 from measurewise.api.services.subjects import Asked, find_subjects
+from measurewise.engine.errors import MeasurewiseError
+from measurewise.qrda.category1.export import measure_reference
 from measurewise.store.database import now
 
 _PARAMETERS: Final = (
@@ -42,7 +45,12 @@ def export_qrda(call: Call) -> Reply:
     evaluation = EvaluationRequest(
         measures, arguments.required("periodStart"), arguments.required("periodEnd"), "summary"
     )
-    prepare(services, evaluation)
+    prepared = prepare(services, evaluation)
+    for measure in prepared.measures:
+        try:
+            measure_reference(measure, services.catalog.content, int(evaluation.period_end[:4]))
+        except MeasurewiseError as error:
+            raise RequestError(error.what, code="business-rule", where=error.where, mend=error.mend) from None
     asked = Asked(subject=arguments.text("subject"))
     with services.database.read() as connection:
         find_subjects(connection, call.access, asked, evaluation.period)

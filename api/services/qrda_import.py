@@ -82,7 +82,9 @@ def write_all(
     told = []
     for patient in merge(read, match):
         with services.database.write() as connection:
-            found = _Writing(services, connection, organization, patient, match).write()
+            own = [by_name[name] for name in patient.documents]
+            stated = [(one.source, str(one.patient["id"])) for one in own]
+            found = _Writing(services, connection, organization, patient, match, stated).write()
         found["notMapped"] = [
             {"document": name, "path": one.path, "reason": one.reason}
             for name in patient.documents
@@ -102,7 +104,9 @@ class _Writing:
         organization: str,
         merged: MergedPatient,
         match: Match,
+        stated: Iterable[tuple[str | None, str]],
     ) -> None:
+        """``stated`` are the sources that documents name, each with the patient's id there."""
         self._codes = services.catalog.codes
         self._connection = connection
         self._organization = organization
@@ -111,11 +115,17 @@ class _Writing:
         self._match = match
         self._notices = list(merged.notices)
         self._there: dict[str, Stored] = {}
+        self._stated = [(source, identity) for source, identity in dict.fromkeys(stated) if source]
 
     def write(self) -> Json:
         """Write the patient and the resources; counts of what was new, changed and there already."""
         given = self._merged.patient
-        known, identity = self._who()
+        # Under which id a source knows the patient is kept, so that the next document finds them again.
+        numbers = [{"system": source, "value": identity} for source, identity in self._stated]
+        told = list(given.get("identifier") or ())
+        if numbers:
+            given = {**given, "identifier": [*told, *(one for one in numbers if one not in told)]}
+        known, identity = self._who(given)
         ids = {f"Patient/{given['id']}": f"Patient/{identity}"}
         patient = {**given, "id": identity}
         if known is not None:
@@ -155,13 +165,12 @@ class _Writing:
             return "created"
         return "unchanged" if written.version == before.version else "updated"
 
-    def _who(self) -> tuple[Stored | None, str]:
+    def _who(self, given: Json) -> tuple[Stored | None, str]:
         """The Patient of the store that this is, if any, and the id to write under."""
-        given = self._merged.patient
         same_id = self._current("Patient", str(given["id"]))
-        if same_id is not None and _is_same(given, same_id.parsed()):
+        if same_id is not None and self._may_be(same_id) and _is_same(given, same_id.parsed()):
             return same_id, same_id.id
-        for candidate in self._candidates():
+        for candidate in filter(self._may_be, self._candidates(given)):
             self._notices.append(
                 f"Patient/{given['id']}: is {candidate.reference} of the store, with which it shares identity"
             )
@@ -175,9 +184,18 @@ class _Writing:
         )
         return self._current("Patient", identity), identity
 
-    def _candidates(self) -> Iterator[Stored]:
+    def _may_be(self, candidate: Stored) -> bool:
+        """Two ids within one source are two patients, whatever else they share."""
+        theirs = _identifiers(candidate.parsed())
+        return all(
+            (source, identity) in theirs or source not in {system for system, _ in theirs}
+            for source, identity in self._stated
+        )
+
+    def _candidates(self, given: Json) -> Iterator[Stored]:
         """Patients of the store who share an identifier or name, birth date and sex, whichever counts."""
-        given = self._merged.patient
+        for source, identity in self._stated:
+            yield from self._find(Criterion("identifier", None, (f"{source}|{identity}",)))
         if self._match in ("identifiers", "both"):
             for system, value in sorted(_identifiers(given)):
                 for found in self._find(Criterion("identifier", None, (f"{system}|{value}",))):

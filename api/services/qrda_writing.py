@@ -20,6 +20,7 @@ from measurewise.qrda.category3.conversion import convert
 from measurewise.qrda.category3.writing.description_json import description_of
 from measurewise.qrda.category3.writing.document import write
 from measurewise.qrda.category3.writing.results import MissingPolicy
+from measurewise.qrda.category3.writing.year import year_identifiers
 from measurewise.qrda.year_data import YEARS
 from measurewise.store import resources as store
 from measurewise.store.access import Access
@@ -38,8 +39,8 @@ class Writing(msgspec.Struct, frozen=True):
     missing_supplemental_data: MissingPolicy = "error"
 
     def check(self) -> None:
-        """Raises DescriptionError for a description that cannot be written."""
-        description_of(self.description)
+        """Raises DescriptionError for a description that cannot be written, ContentError for its year."""
+        year_identifiers(description_of(self.description).year)
 
 
 def written(services: Services, reports: Sequence[Json], writing: Writing) -> bytes:
@@ -112,11 +113,11 @@ def reports_of(
     """
     urls = [str(services.catalog.content.measure(measure).url) for measure in measures]
     newest: dict[str, tuple[str, Json]] = {}
-    for found in _summaries(services, connection, access, urls, period):
+    for found in _summaries(services, connection, access):
         report = found.parsed()
         key = str(report.get("measure")).partition("|")[0]
         stamp = f"{report.get('date', '')} {found.updated.isoformat()}"
-        if _is_of(report, period) and stamp >= newest.get(key, ("", {}))[0]:
+        if (not urls or key in urls) and _is_of(report, period) and stamp >= newest.get(key, ("", {}))[0]:
             newest[key] = (stamp, report)
     lacking = [measure for measure, url in zip(measures, urls, strict=True) if url not in newest]
     if lacking or not newest:
@@ -129,16 +130,12 @@ def reports_of(
     return [newest[url][1] for url in (urls or list(newest))]
 
 
-def _summaries(
-    services: Services, connection: Connection, access: Access, urls: Sequence[str], period: Period
-) -> Iterator[Stored]:
-    """Stored summary reports of some measures (without any: of all) around a day of a period."""
-    criteria = [Criterion("type", None, ("summary",)), Criterion("period", None, (period.start[:10],))]
-    if urls:
-        criteria.append(Criterion("measure", None, tuple(urls)))
+def _summaries(services: Services, connection: Connection, access: Access) -> Iterator[Stored]:
+    """All stored summary reports."""
     after = None
     while True:
-        asked = Search("MeasureReport", tuple(criteria), count=500, after=after, total=False)
+        criteria = (Criterion("type", None, ("summary",)),)
+        asked = Search("MeasureReport", criteria, count=500, after=after, total=False)
         page = search(connection, access, asked, services.catalog.codes)
         yield from page.matches
         if page.next is None:
