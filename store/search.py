@@ -30,6 +30,8 @@ from measurewise.store.tables import resources, search_values
 DEFAULT_COUNT: Final = 50
 MOST: Final = 1000
 _PAGE: Final = re.compile(r"[0-9]{1,18}")
+# An escaped bar within a value, until it is known whether bars part the value.
+_BAR: Final = "\x1f"
 _PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 _COMPARTMENT_NAMES: Final = ("patient", "subject", "beneficiary")
 _SORTS: Final = {"_lastUpdated": resources.c.updated, "_id": resources.c.id}
@@ -48,7 +50,7 @@ class Criterion:
 
     @classmethod
     def parse(cls, key: str, value: str) -> Criterion:
-        """From a query's key and value; ``\\,`` and ``\\$`` stand for themselves."""
+        """From a query's key and value; ``\\,``, ``\\|`` and ``\\$`` stand for themselves."""
         name, _, modifier = key.partition(":")
         return cls(name, modifier or None, tuple(_split(value)))
 
@@ -176,9 +178,10 @@ def _missing(parameter: Parameter, criterion: Criterion) -> ColumnElement[bool]:
 
 def _value(parameter: Parameter, modifier: str | None, value: str, codes: Codes) -> ColumnElement[bool]:
     columns = search_values.c
+    if (parameter.kind, modifier) in (("token", None), ("token", "not")):
+        return _token(value)
+    value = value.replace(_BAR, "|")
     match parameter.kind, modifier:
-        case "token", None | "not":
-            return _token(value)
         case "token", "in" | "not-in":
             return _any_code(codes(value))
         case "string", None:
@@ -186,7 +189,7 @@ def _value(parameter: Parameter, modifier: str | None, value: str, codes: Codes)
         case "string", "contains":
             return columns.value.contains(folded(value), autoescape=True)
         case "string", "exact":
-            return columns.value == folded(value)
+            return columns.system == value
         case "uri", None:
             # A canonical may carry a version that the search does not name.
             return or_(columns.value == value, columns.value.startswith(f"{value}|", autoescape=True))
@@ -207,6 +210,7 @@ def _value(parameter: Parameter, modifier: str | None, value: str, codes: Codes)
 def _token(value: str) -> ColumnElement[bool]:
     columns = search_values.c
     system, bar, code = value.rpartition("|")
+    system, code = system.replace(_BAR, "|"), code.replace(_BAR, "|")
     conditions: list[ColumnElement[bool]] = []
     if bar:
         conditions.append(columns.system == system if system else columns.system.is_(None))
@@ -359,7 +363,7 @@ def _split(value: str) -> list[str]:
     parts, current, escaped = [], "", False
     for character in value:
         if escaped:
-            current, escaped = current + character, False
+            current, escaped = current + (_BAR if character == "|" else character), False
         elif character == "\\":
             escaped = True
         elif character == ",":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -106,7 +107,8 @@ def _token(name: str, element: Any) -> Iterator[Value]:
 
 def _string(name: str, element: Any) -> Iterator[Value]:
     if isinstance(element, str):
-        yield Value(name, None, folded(element))
+        # As it is written, for ``:exact``, and as it is compared otherwise.
+        yield Value(name, element[:_LONGEST], folded(element))
 
 
 def _uri(name: str, element: Any) -> Iterator[Value]:
@@ -136,8 +138,11 @@ _READERS: Final = {"token": _token, "string": _string, "uri": _uri, "reference":
 
 
 def folded(text: str) -> str:
-    """A string as the index compares it: without case and outer white space."""
-    return " ".join(text.casefold().split())[:_LONGEST]
+    """A string as the index compares it: without case, accents and outer white space (FHIR R4, 3.1.1.4.8)."""
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+    return " ".join(plain.split())[:_LONGEST]
 
 
 def split_reference(text: str) -> tuple[str | None, str]:

@@ -80,9 +80,9 @@ search_values: Final = Table(
     Column("key", _KEY, primary_key=True, autoincrement=True),
     Column("resource", _KEY, ForeignKey("resources.key", ondelete="CASCADE"), nullable=False, index=True),
     Column("parameter", String(64), nullable=False),
-    # A token's system; the type that a reference points to.
+    # A token's system; the type that a reference points to; a string as it is written.
     Column("system", Text, nullable=True),
-    # A code, a reference's id, a URI, or a string in lower case; for dates None.
+    # A code, a reference's id, a URI, or a string without case and accents; for dates None.
     Column("value", Text, nullable=True),
     # A date's first and last moment, in microseconds since 1970.
     Column("low", BigInteger, nullable=True),

@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from measurewise.api.fhir.call import Call, Reply
-from measurewise.api.fhir.outcomes import RequestError
+from measurewise.api.fhir.outcomes import RequestError, information
 from measurewise.api.fhir.types import STORED
 from measurewise.engine.measure.reports.edge import to_json
 from measurewise.engine.record.compartment import decode_head
@@ -38,9 +38,7 @@ def read(call: Call, resource_type: str, identity: str) -> Reply:
     with call.services.database.read() as connection:
         found = store.read(connection, call.access, resource_type, identity)
         _within_restrictions(call, connection, found)
-    if _version_asked(call.headers.get("if-none-match")) == found.version:
-        return Reply(None, 304, _stamps(found), touched=(found.reference,), patients=_patients(found))
-    return _answer(found)
+    return _unless_known(call, found)
 
 
 def vread(call: Call, resource_type: str, identity: str, version: str) -> Reply:
@@ -51,7 +49,7 @@ def vread(call: Call, resource_type: str, identity: str, version: str) -> Reply:
     with call.services.database.read() as connection:
         found = store.vread(connection, call.access, resource_type, identity, int(version))
         _within_restrictions(call, connection, found)
-    return _answer(found)
+    return _unless_known(call, found)
 
 
 def history(call: Call, resource_type: str, identity: str) -> Reply:
@@ -300,6 +298,14 @@ def _version_asked(etag: str | None) -> int | None:
     return None if match is None else int(match[1])
 
 
+def _unless_known(call: Call, found: Stored) -> Reply:
+    """The resource, or 304 where ``If-None-Match`` names its version, among others or as ``*``."""
+    named = [tag.strip() for tag in call.headers.get("if-none-match", "").split(",")]
+    if "*" in named or found.version in {_version_asked(tag) for tag in named}:
+        return Reply(None, 304, _stamps(found), touched=(found.reference,), patients=_patients(found))
+    return _answer(found)
+
+
 def _answer(found: Stored) -> Reply:
     return Reply(found.body, 200, _stamps(found), touched=(found.reference,), patients=_patients(found))
 
@@ -307,7 +313,12 @@ def _answer(found: Stored) -> Reply:
 def _written(call: Call, written: Stored) -> Reply:
     headers = _stamps(written)
     headers["Location"] = f"{call.base}/{written.reference}/_history/{written.version}"
-    body = None if "return=minimal" in call.headers.get("prefer", "") else written.body
+    preferred = call.headers.get("prefer", "")
+    body: bytes | dict[str, Any] | None = written.body
+    if "return=minimal" in preferred:
+        body = None
+    elif "return=OperationOutcome" in preferred:
+        body = information(f"{written.reference} is stored as version {written.version}.")
     return Reply(body, 201 if written.created else 200, headers, (written.reference,), _patients(written))
 
 

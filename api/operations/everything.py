@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -41,7 +43,7 @@ def everything(call: Call) -> Reply:
     if count is not None and count < 1:
         raise refused("_count", "is less than 1")
     after = arguments.text("_after") or "0"
-    if not after.isdigit():
+    if re.fullmatch(r"[0-9]{1,18}", after) is None:
         raise RequestError("there is no such page.", where="_after", mend="Follow next links.")
     wanted = Wanted(
         identity,
@@ -59,13 +61,14 @@ def everything(call: Call) -> Reply:
     if page.total is not None:
         bundle["total"] = page.total
     if page.next is not None:
-        kept = "".join(
-            f"{name}={value}&"
+        kept = [
+            (name, str(value))
             for name in ("start", "end", "_since", "_type", "_count")
             for value in arguments.all(name)
-        )
-        bundle["link"] = [{"relation": "next", "url": f"{where}?{kept}_after={page.next}"}]
-    bundle["entry"] = [
+        ]
+        following = urlencode([*kept, ("_after", page.next)])
+        bundle["link"] = [{"relation": "next", "url": f"{where}?{following}"}]
+    entries = [
         {
             "fullUrl": f"{call.base}/{found.reference}",
             "resource": msgspec.Raw(found.body),
@@ -74,6 +77,8 @@ def everything(call: Call) -> Reply:
         for mode, resources in (("match", page.matches), ("include", page.included))
         for found in resources
     ]
+    if entries:
+        bundle["entry"] = entries
     patients = tuple(dict.fromkeys(found.patient for found in page.matches if found.patient))
     return Reply(bundle, touched=(f"Patient/{identity}",) if identity else (), patients=patients)
 
