@@ -20,7 +20,7 @@ from measurewise.api.fhir.audit_trail import AuditTrail
 from measurewise.api.fhir.media import FhirResponse
 from measurewise.api.fhir.outcomes import outcome, outcome_of, status_of
 from measurewise.api.fhir.routes import router
-from measurewise.api.observing import Observed, observing_router
+from measurewise.api.observing import REQUEST_ID, Observed, observing_router
 from measurewise.api.operations import OPERATIONS
 from measurewise.api.registry import registry_router
 from measurewise.api.security.gate import install
@@ -129,7 +129,9 @@ async def _broken(request: Request, _: Exception) -> Response:
     request_id = getattr(request.state, "request_id", "")
     text = f"The server made a mistake. Its log tells more under the request id {request_id}."
     said = {"severity": "fatal", "code": "exception", "details": {"text": text}}
-    return FhirResponse(outcome(said), status_code=500)
+    # This is answered outside of what gives other answers their id.
+    headers = {REQUEST_ID: request_id} if request_id else {}
+    return FhirResponse(outcome(said), status_code=500, headers=headers)
 
 
 def _missing(text: str) -> dict[str, object]:

@@ -23,6 +23,7 @@ from measurewise.store.database import now
 from measurewise.store.tables import job_steps, jobs
 
 REQUEST_ID: Final = "x-request-id"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
 _requests: Final = Counter("measurewise_requests_total", "Requests answered.", ["method", "route", "status"])
@@ -72,16 +73,16 @@ class Observed:
         try:
             await self._app(scope, receive, told)
         except Exception:
-            _log.exception("request failed", method=scope["method"], route=_route(scope))
+            _log.exception("request failed", method=_method(scope), route=_route(scope))
             raise
         finally:
             elapsed = time.perf_counter() - started
-            route = _route(scope)
-            _requests.labels(scope["method"], route, status).inc()
-            _seconds.labels(scope["method"], route).observe(elapsed)
+            method, route = _method(scope), _route(scope)
+            _requests.labels(method, route, status).inc()
+            _seconds.labels(method, route).observe(elapsed)
             _log.info(
                 "request",
-                method=scope["method"],
+                method=method,
                 route=route,
                 status=status,
                 milliseconds=round(elapsed * 1000, 1),
@@ -146,6 +147,12 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO) -> None:
     # These log whole addresses, which may name a patient.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _method(scope: Scope) -> str:
+    """The method, where it is one that there is: a client may write anything in its place."""
+    method = str(scope["method"])
+    return method if method in _METHODS else "(other)"
 
 
 def _route(scope: Scope) -> str:
