@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from measurewise.cli.given_files import measures_of, parsed, resources_of
 from measurewise.cli.options import AsJson, ContentPaths
 from measurewise.cli.output import Column, print_json, print_table
 from measurewise.cli.progress import display
-from measurewise.cli.qpp_files import (
-    files_of,
-    parsed,
-    read_file,
-    resources_of,
-    write_submission,
-)
+from measurewise.cli.qpp_files import files_of, read_file, write_submission
 from measurewise.engine.errors import MeasurewiseError
 
 if TYPE_CHECKING:
@@ -36,6 +31,7 @@ qpp.command(
 qpp.command(
     "measurewise.cli.qpp_api:list_submissions", name="list", help="List what CMS has and the token may see."
 )
+qpp.command("measurewise.cli.qpp_api:delete", help="Delete a submission or a measurement set that CMS has.")
 qpp.command(
     "measurewise.cli.qpp_api:score", help="Show CMS's score of a submission that it has, or of a file."
 )
@@ -76,7 +72,7 @@ def write(
     submission = submission_of_reports(
         [one for one in resources if one.get("resourceType") == "MeasureReport"],
         described,
-        measures=[*_measures(content), *(one for one in resources if one.get("resourceType") == "Measure")],
+        measures=[*measures_of(content), *(one for one in resources if one.get("resourceType") == "Measure")],
     )
     write_submission(submission, output)
     return _judged(submission)
@@ -237,14 +233,6 @@ def merge(
 def _beside(file: Path, source: Path, output: Path) -> Path:
     below = file.relative_to(source) if source.is_dir() else Path(file.name)
     return output / below.with_suffix(".qpp.json")
-
-
-def _measures(content: list[Path] | None) -> list[Any]:
-    if not content:
-        return []
-    from measurewise.engine.content.content import load_content
-
-    return [measure.resource for measure in load_content(*content).measures]
 
 
 def _judged(submission: Submission) -> int:

@@ -1,4 +1,4 @@
-"""``measurewise qpp submit``, ``list`` and ``score``: CMS's submissions API from the command line."""
+"""``measurewise qpp submit``, ``list``, ``delete`` and ``score``: CMS's submissions API at the prompt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from measurewise.engine.errors import MeasurewiseError
 if TYPE_CHECKING:
     from measurewise.mips.submission.api_client import SubmissionsApi
     from measurewise.mips.submission.sending import Step
-    from measurewise.qrda.qpp_model import Submission
+    from measurewise.qrda.qpp_model import MeasurementSet, Submission
 
 TOKEN: Final = "MEASUREWISE_QPP_TOKEN"  # noqa: S105, the name of a variable
 URL: Final = "MEASUREWISE_QPP_URL"
@@ -130,6 +130,67 @@ def list_submissions(
     rows = [row for one in found for row in _rows(one)]
     print_table("", columns, rows)
     return 0
+
+
+def delete(
+    *,
+    measurement_set: Annotated[
+        str | None,
+        Parameter(name="--set", help="Id of a measurement set: it goes with its measurements."),
+    ] = None,
+    submission: Annotated[
+        str | None, Parameter(help="The id of a submission: it goes with all its measurement sets.")
+    ] = None,
+    send: Annotated[bool, Parameter(negative="", help="Delete it. Without this, it is shown.")] = False,
+    base_url: BaseUrl = None,
+    json: AsJson = False,
+) -> int:
+    """Delete a submission, or one measurement set, that CMS has; without --send only show what would go.
+
+    What would go is asked of the API, so the token is needed for that too (see qpp list for ids). With --json
+    an object a measurement set and line: deleted, submission, set, category, submissionMethod, programName,
+    measures; of a submission without any, one with deleted and submission.
+    """
+    if (measurement_set is None) == (submission is None):
+        raise MeasurewiseError("one of --set and --submission is wanted.", mend="See measurewise qpp list.")
+    with _api(_address(base_url)) as api:
+        if measurement_set is not None:
+            one_set = api.measurement_set(measurement_set)
+            sets: tuple[MeasurementSet, ...] = (one_set,)
+            of = one_set.submission_id
+        else:
+            sets = api.submission(submission or "").measurement_sets or ()
+            of = submission
+        if send and measurement_set is not None:
+            api.delete_measurement_set(measurement_set)
+        elif send:
+            api.delete_submission(submission or "")
+    for one in sets or (None,):
+        _tell_deleted(one, of, send, json)
+    if not send and not json:
+        print("Nothing was deleted. --send deletes.")
+    return 0
+
+
+def _tell_deleted(one: MeasurementSet | None, submission: str | None, send: bool, json: bool) -> None:
+    shown: dict[str, Any] = {"deleted": send, "submission": submission}
+    if one is not None:
+        shown |= {
+            "set": one.id,
+            "category": one.category,
+            "submissionMethod": one.submission_method,
+            "programName": one.programme,
+            "measures": len(one.measurements or ()),
+        }
+    if json:
+        print_json(shown)
+        return
+    doing = "deleted" if send else "would delete"
+    if one is None:
+        print(f"{doing} submission {submission}, which has no measurement set")
+        return
+    name = ", ".join(filter(None, (one.category, one.submission_method, one.programme)))
+    print(f"{doing} {name}: set {one.id} of submission {submission}, {shown['measures']} measures")
 
 
 def score(

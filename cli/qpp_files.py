@@ -1,12 +1,12 @@
-"""Files of QPP commands: submissions in, submissions out, FHIR resources, folders walked with progress."""
+"""Files of QPP commands: submissions in, submissions out, folders."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from measurewise.cli.given_files import named, parsed
 from measurewise.cli.output import WholeFile
 from measurewise.engine.errors import MeasurewiseError
 
@@ -37,45 +37,7 @@ def read_file(path: Path) -> QppReading:
     try:
         return read_qpp(content)
     except MeasurewiseError as error:
-        raise _named(error, path) from None
-
-
-def parsed(path: Path) -> Any:
-    """The JSON of a file; raises MeasurewiseError."""
-    from measurewise.qrda.qpp_reading import SIZE_LIMIT, parse_json
-
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise MeasurewiseError(
-            f"the file cannot be read: {error.strerror}.", where=str(path), mend="Check the name."
-        ) from None
-    try:
-        return parse_json(data)
-    except MeasurewiseError as error:
-        raise _named(error, path) from None
-
-
-def resources_of(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The FHIR resources of a file: one, a Bundle's, or one a line; raises MeasurewiseError."""
-    if path.suffix == ".ndjson":
-        from measurewise.qrda.qpp_reading import parse_json
-
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            raise MeasurewiseError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
-        found = [parse_json(line) for line in lines if line.strip()]
-    else:
-        found = [parsed(path)]
-    for one in found:
-        if not isinstance(one, dict) or "resourceType" not in one:
-            raise MeasurewiseError("it holds no FHIR resource.", where=str(path), mend="Give MeasureReports.")
-        if one["resourceType"] == "Bundle":
-            yield from (entry["resource"] for entry in one.get("entry") or () if "resource" in entry)
-        else:
-            yield one
+        raise named(error, path) from None
 
 
 def text_of(submission: Submission) -> str:
@@ -92,8 +54,3 @@ def write_submission(submission: Submission, output: Path | None) -> None:
         return
     with WholeFile(output) as file:
         file.stream.write(text_of(submission).encode())
-
-
-def _named(error: MeasurewiseError, path: Path) -> MeasurewiseError:
-    where = f"{path}, {error.where}" if error.where else str(path)
-    return type(error)(error.what, where=where, mend=error.mend)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from measurewise.cli.given_files import measures_of, parsed, resources_of
 from measurewise.cli.options import AsJson, ContentPaths
 from measurewise.cli.output import WholeFile, print_json
 from measurewise.engine.errors import MeasurewiseError
@@ -60,8 +60,8 @@ def write(
     from measurewise.qrda.category3.writing.document import write as written_report
     from measurewise.qrda.year_data import YEARS
 
-    described = description_of(_json(description))
-    resources = [found for path in reports or () for found in _resources(path)]
+    described = description_of(parsed(description))
+    resources = [found for path in reports or () for found in resources_of(path)]
     given = [one for one in resources if one.get("resourceType") == "MeasureReport"]
     for report in given:
         validate(report)
@@ -71,7 +71,7 @@ def write(
             described,
             _moment(at),
             measures=[
-                *_measures(content),
+                *measures_of(content),
                 *(one for one in resources if one.get("resourceType") == "Measure"),
             ],
             missing_supplemental_data=missing_supplemental_data,
@@ -121,48 +121,3 @@ def _moment(text: str | None) -> datetime:
         raise MeasurewiseError(
             f"{text!r} is no date and time.", where="--at", mend="Write 2026-01-15T08:00:00."
         ) from None
-
-
-def _measures(content: list[Path] | None) -> list[Mapping[str, Any]]:
-    if not content:
-        return []
-    from measurewise.engine.content.content import load_content
-
-    return [measure.resource for measure in load_content(*content).measures]
-
-
-def _resources(path: Path) -> Iterator[dict[str, Any]]:
-    """The resources of a file: a Bundle's entries, one resource, or one a line."""
-    texts = _read(path).splitlines() if path.suffix == ".ndjson" else [_read(path)]
-    for text in texts:
-        if not text.strip():
-            continue
-        found = _parsed(text, path)
-        if not isinstance(found, dict):
-            raise MeasurewiseError("it holds no FHIR resource.", where=str(path), mend="Give MeasureReports.")
-        if found.get("resourceType") == "Bundle":
-            yield from (entry["resource"] for entry in found.get("entry") or () if "resource" in entry)
-        else:
-            yield found
-
-
-def _json(path: Path) -> Any:
-    return _parsed(_read(path), path)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise MeasurewiseError(
-            f"the file cannot be read: {error.strerror}.", where=str(path), mend="Check the name."
-        ) from None
-
-
-def _parsed(text: bytes, path: Path) -> Any:
-    import msgspec
-
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeasurewiseError(f"it is no JSON: {error}.", where=str(path), mend="Write it anew.") from None

@@ -291,3 +291,29 @@ def test_what_cms_has_is_listed_and_scored(
     assert run("qpp", "score", path, "--send").out == stored.out
     assert run("qpp", "score").status == 2
     assert run("qpp", "score", path, "--submission", "x").status == 2
+
+
+def test_what_cms_has_is_deleted_when_that_is_asked_for(
+    write: Callable[..., Path], run: Run, api: FakeSubmissionsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("qpp", "submit", write("a.json", submission()), "--send").status == 0
+    (found,) = map(json.loads, run("qpp", "list", "--json").out.splitlines())
+    first = found["measurementSets"][0]
+    shown = run("qpp", "delete", "--set", first["id"])
+    assert shown.status == 0
+    assert shown.out.startswith("would delete quality, electronicHealthRecord, mips: set ")
+    assert "Nothing was deleted." in shown.out
+    assert len(api.sets) == 3
+    done = run("qpp", "delete", "--set", first["id"], "--send", "--json")
+    (told,) = map(json.loads, done.out.splitlines())
+    assert (told["deleted"], told["set"], told["submission"]) == (True, first["id"], found["id"])
+    assert len(api.sets) == 2
+    again = run("qpp", "delete", "--set", first["id"], "--send")
+    assert again.status == 2
+    assert "404" in again.err
+    monkeypatch.setenv("MEASUREWISE_QPP_TOKEN", USER_TOKEN)
+    done = run("qpp", "delete", "--submission", found["id"], "--send", "--json")
+    assert [json.loads(line)["category"] for line in done.out.splitlines()] == ["pi", "ia"]
+    assert run("qpp", "list", "--json").out == ""
+    assert run("qpp", "delete").status == 2
+    assert run("qpp", "delete", "--set", "a", "--submission", "b").status == 2

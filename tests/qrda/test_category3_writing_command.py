@@ -142,7 +142,7 @@ def test_a_report_that_cannot_be_written_leaves_no_file(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"{", "it is no JSON"),
+        (b"{", "this is no JSON"),
         (b"[1]", "it holds no FHIR resource"),
         (b'{"resourceType": "MeasureReport", "group": {}}', "the MeasureReport is not valid FHIR"),
         (None, "cannot be read"),
