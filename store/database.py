@@ -42,6 +42,8 @@ class Database:
                 options["connect_args"] = {"check_same_thread": False}
             else:
                 options["pool_pre_ping"] = True
+            # Values are patients' data: what goes wrong is told, and logged, without them.
+            options["hide_parameters"] = True
             self.engine: Engine = create_engine(
                 parsed, pool_size=pool_size, max_overflow=2 * pool_size, **options
             )

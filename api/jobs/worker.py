@@ -112,7 +112,8 @@ class Worker:
             keeper.join()
 
     def _failed(self, step: Step, error: MeasurewiseError) -> None:
-        _log.warning("job failed", job=step.job.id, code=error.code, what=error.what)
+        # What is wrong may name a patient: who asked finds it in the job's result.
+        _log.warning("job failed", job=step.job.id, kind=step.job.kind, code=error.code)
         with self._services.database.write() as connection:
             jobs.fail(connection, step, to_json(outcome_of(error)), error.what)
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 from served import YEAR, put, start
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 from test_deqm_operations import DIABETES, patient
 
 from measurewise.api import observing
 from measurewise.api.fhir import interactions
+from measurewise.api.jobs import evaluating, worker
 from measurewise.api.settings import Settings
+from measurewise.store.errors import NoSuchResourceError
+from measurewise.store.tables import resources
 
 NAME, TOKEN = "Zyxwvutson", "eyJhbGciOiJFUzM4NCJ9.c2VjcmV0.dG9rZW4"
 PERSON = "zyx-0815"
@@ -110,6 +116,39 @@ def test_a_fault_is_told_in_the_log_and_not_to_the_client(
     (failed,) = [line for line in logged(lines) if line["event"] == "request failed"]
     assert failed["request_id"] == "broken-1"
     assert "ZeroDivisionError: inner workings" in failed["exception"]
+
+
+def test_a_fault_of_the_store_is_told_without_the_data(client: TestClient) -> None:
+    database = client.app.state.services.database  # type: ignore[attr-defined]
+    with pytest.raises(IntegrityError) as failed, database.write() as connection:
+        connection.execute(insert(resources).values(id=PERSON, body=NAME.encode()))
+    assert PERSON not in str(failed.value)
+    assert NAME not in str(failed.value)
+
+
+def test_a_job_that_fails_is_logged_without_saying_about_whom(
+    client: TestClient, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_log", structlog.stdlib.get_logger("measurewise.worker"))
+    put(client, *patient(PERSON))
+    asked = {**YEAR, "subject": f"Patient/{PERSON}"}
+    monkeypatch.setattr(evaluating, "find_subjects", _nobody)
+    later = client.get(
+        f"/fhir/Measure/{DIABETES}/$evaluate-measure", params=asked, headers={"prefer": "respond-async"}
+    )
+    assert later.status_code == 202
+    until = time.monotonic() + 30
+    while (answer := client.get(later.headers["content-location"])).status_code == 202:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert answer.status_code == 404
+    assert PERSON in answer.text
+    assert "job failed" in {line["event"] for line in logged(lines)}
+    assert PERSON not in lines.getvalue()
+
+
+def _nobody(*_: object) -> None:
+    raise NoSuchResourceError(f"there is no Patient/{PERSON}.", where="Patient")
 
 
 def test_labels_of_metrics_are_bounded(client: TestClient) -> None:
