@@ -14,7 +14,7 @@ from measurewise.api.fhir.arguments import Arguments, Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.jobs import qrda3
-from measurewise.api.services.evaluation import EvaluationRequest, evaluate_stored, prepare, reports
+from measurewise.api.services.evaluation import EvaluationRequest, evaluate_request, prepare, reports
 from measurewise.api.services.qrda_writing import XML, Writing, reports_named, reports_of, written
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine import Period
@@ -103,7 +103,7 @@ def _evaluated(call: Call, measures: tuple[str, ...], writing: Writing) -> Reply
     if len(found.patients) > services.settings.inline_patients or call.asynchronous:
         queued = qrda3.EvaluatingQrda3(request, asked, writing)
         return asynchronous.queue(call, qrda3.NAME, queued, touched=touched)
-    outcome = evaluate_stored(services, prepared, found.patients, missing=found.missing)
+    outcome = evaluate_request(services, request, prepared, found.patients, missing=found.missing)
     with services.database.read() as connection:
         made = reports(connection, services, prepared, request, outcome)
     content = written(services, [parse(to_json(report)) for report in made], writing)
