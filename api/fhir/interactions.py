@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from measurewise.api.fhir.call import Call, Reply
+from measurewise.api.fhir.media import no_nul
 from measurewise.api.fhir.outcomes import RequestError, information
 from measurewise.api.fhir.types import STORED
 from measurewise.engine.measure.reports.edge import to_json
@@ -208,6 +209,8 @@ def _search(resource_type: str, pairs: Pairs) -> tuple[Search, list[tuple[str, s
     count, after, total = DEFAULT_COUNT, None, True
     kept = [(name, value) for name, value in pairs if name != _AFTER]
     for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise no_nul("the search")
         match name:
             case "_count":
                 if _NUMBER.fullmatch(value) is None:

@@ -26,6 +26,7 @@ _LINES: Final = frozenset({NDJSON, "application/ndjson", "application/x-ndjson",
 DEEPEST: Final = 200
 """Levels of nesting that a body may have: more than any resource needs, less than breaks a program."""
 
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _NO_STRUCTURE: Final = bytes(code for code in range(256) if code not in b'{}[]"\\')
 _STRING: Final = re.compile(rb'"[^"]*"')
 
@@ -137,6 +138,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
         raise RequestError(
             fault.what, code="structure", where=fault.within("body"), mend=fault.mend
         ) from None
+    if b"\\u0000" in body and _NUL.search(body):
+        raise no_nul("the body")
     if _nested_deeper(body, DEEPEST):
         raise RequestError(
             f"the JSON is nested more than {DEEPEST} levels deep.", code="structure", where="body",
@@ -150,6 +153,13 @@ def parse_body(body: bytes) -> dict[str, Any]:
             mend="Send one resource as a JSON object.",
         )
     return parsed
+
+
+def no_nul(where: str) -> RequestError:
+    """The error for the character U+0000, which FHIR's strings cannot hold, nor every database."""
+    return RequestError(
+        f"{where} holds the character U+0000.", code="value", where=where, mend="Leave it out."
+    )
 
 
 def _nested_deeper(body: bytes, most: int) -> bool:

@@ -126,3 +126,21 @@ def test_the_record_of_a_search_by_form_has_the_form(client: TestClient) -> None
     event: dict[str, Any] = json.loads(body)
     (query,) = [one["query"] for one in event["entity"] if "query" in one]
     assert base64.b64decode(query).decode() == "POST /fhir/Patient/_search?_count=5\nfamily=Recognisable"
+
+
+def test_the_character_that_databases_cannot_hold_is_refused(client: TestClient) -> None:
+    sent = '{"resourceType":"Patient","id":"nul","name":[{"family":"a%su0000"}]}'
+    refused = client.put("/fhir/Patient/nul", content=sent % "\\")
+    assert refused.status_code == 400
+    assert "U+0000" in issue(refused)["details"]["text"]
+    # The same letters after an escaped backslash are a text like any other.
+    assert client.put("/fhir/Patient/nul", content=sent % "\\\\").status_code == 201
+    for path in ("Patient?name=%00", "Patient/%00", "_jobs/%00", "Measure/$evaluate?measureId=a%00"):
+        assert client.get(f"/fhir/{path}").status_code == 400, path
+    entry = {"request": {"method": "GET", "url": "Patient?name=%00"}}
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
+    assert client.post("/fhir", json=bundle).json()["entry"][0]["response"]["status"] == "400"
+    assert client.post("/fhir/Patient/_search", content="name=%00", headers=FORM).status_code == 400
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
