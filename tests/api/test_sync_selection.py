@@ -48,6 +48,16 @@ def ours(tmp_path: Path) -> Iterator[Services]:
     services.database.close()
 
 
+@pytest.fixture
+def in_either(database_url: str, tmp_path: Path) -> Iterator[Services]:
+    """As ``ours``, once on SQLite and once on PostgreSQL."""
+    services = open_services(
+        Settings(data_folder=tmp_path / "either", database=database_url, _env_file=None)  # type: ignore[call-arg]
+    )
+    yield services
+    services.database.close()
+
+
 def names(watched: Watched) -> list[str]:
     return sorted(patient["id"] for patient in stored(watched, "Patient"))
 
@@ -115,7 +125,10 @@ def test_a_rule_says_whose_patients_they_are(clinic: tuple[str, Watched], ours: 
     assert patients_in(ours) == [one, three]
 
 
-def test_what_belongs_to_no_patient_is_synced_by_itself(clinic: tuple[str, Watched], ours: Services) -> None:
+def test_what_belongs_to_no_patient_is_synced_by_itself(
+    clinic: tuple[str, Watched], in_either: Services
+) -> None:
+    ours = in_either
     url, watched = clinic
     one = names(watched)[0]
     put(watched, {"resourceType": "Practitioner", "id": "dr"})
@@ -189,8 +202,9 @@ def test_files_are_read_whole_and_only_what_differs_is_written(ours: Services, t
 
 
 def test_only_the_results_of_the_patients_who_changed_become_stale_and_are_computed_again(
-    clinic: tuple[str, Watched], ours: Services
+    clinic: tuple[str, Watched], in_either: Services
 ) -> None:
+    ours = in_either
     url, watched = clinic
     added(ours, url, way="searches")
     sync(ours)
