@@ -144,7 +144,7 @@ def _checked(catalog: Catalog, report: dict[str, Any]) -> str:
         raise RequestError(
             error.what, code="not-found", where="MeasureReport.measure", mend=error.mend, status=404
         ) from error
-    subject = (report.get("subject") or {}).get("reference")
+    subject = _object(report, "subject").get("reference")
     if not isinstance(subject, str) or "Patient/" not in subject:
         raise RequestError("the MeasureReport names no patient.", where="MeasureReport.subject")
     return "/".join(subject.split("/")[-2:])
@@ -184,6 +184,12 @@ def _listed(report: dict[str, Any]) -> set[str]:
     }
 
 
+def _object(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """An element that is an object; an empty one where it is not there, or something else."""
+    value = report.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _split(reference: str) -> tuple[str, str]:
     kind, _, identity = reference.rpartition("/")
     return kind, identity
@@ -191,12 +197,12 @@ def _split(reference: str) -> tuple[str, str]:
 
 def _identity(report: dict[str, Any]) -> str:
     """The id of a report that has none: the same for the same measure, subject, period and reporter."""
-    period = report.get("period") or {}
+    period = _object(report, "period")
     parts = (
         report.get("measure"),
-        (report.get("subject") or {}).get("reference"),
+        _object(report, "subject").get("reference"),
         period.get("start"),
         period.get("end"),
-        (report.get("reporter") or {}).get("reference"),
+        _object(report, "reporter").get("reference"),
     )
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "\x1f".join(map(str, ("data-collection", *parts)))))

@@ -34,7 +34,7 @@ SECONDS: Final = float(os.environ.get("MEASUREWISE_FUZZ_SECONDS", "10"))
 FEWEST: Final = 150
 SEED: Final = os.environ.get("MEASUREWISE_FUZZ_SEED")
 _LEAKS: Final = re.compile(
-    r"Traceback|File \"|sqlalchemy|sqlite3|psycopg|SELECT .* FROM|\bresources\.|pydantic|msgspec\."
+    r"Traceback|File \"|sqlalchemy|sqlite3|psycopg|SELECT .* FROM|\bresources\.[a-z]|pydantic|msgspec\."
     r"|0x[0-9a-f]{6}",
     re.IGNORECASE | re.DOTALL,
 )
