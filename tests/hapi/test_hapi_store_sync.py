@@ -91,7 +91,7 @@ _JSON = {"Content-Type": "application/fhir+json"}
 @pytest.fixture
 def clinic(hapi: Hapi) -> Iterator[Clinic]:
     clinic = Clinic(hapi)
-    time.sleep(OVERLAP + 1.2)
+    time.sleep(OVERLAP + 3)
     yield clinic
     clinic.close()
 
@@ -140,7 +140,7 @@ def test_the_store_follows_the_server(clinic: Clinic, ours: Services, way: str) 
     patients_own = {reference for reference in clinic.here if not reference.startswith("Medication/")}
     assert held(ours, clinic.patients) == patients_own
 
-    time.sleep(OVERLAP + 1.2)
+    time.sleep(OVERLAP + 3)
     changed, extended, gone = clinic.patients[:3]
     clinic.put({**clinic.get(f"Patient/{changed}"), "birthDate": "1951-02-03"})
     clinic.put(
