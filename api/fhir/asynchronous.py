@@ -148,7 +148,9 @@ def _until(services: Services, job: Job) -> datetime | None:
     expires = kinds.named(job.kind).expires
     if expires is None or job.finished is None:
         return None
-    finished = job.finished if job.finished.tzinfo is not None else job.finished.replace(tzinfo=UTC)
+    # SQLite keeps no zones, PostgreSQL gives its own.
+    aware = job.finished if job.finished.tzinfo is not None else job.finished.replace(tzinfo=UTC)
+    finished = aware.astimezone(UTC)
     return finished + timedelta(seconds=expires(services))
 
 
