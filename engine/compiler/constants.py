@@ -108,8 +108,8 @@ class Constants:
             return value
         self._count += 1
         name = f"K{self._count}"
-        body = em.w.text()
-        maker = f"def {name.lower()}():\n{body}\n    return {value.text}\n".replace(":\n\n", ":\n")
+        em.w.emit(f"return {value.text}")
+        maker = f"def {name.lower()}():\n{em.w.text()}\n"
         # An error is the patient's who needs the value, not the run's.
         attempt = f"try:\n    {name} = {name.lower()}()\nexcept EvaluationError as error:\n"
         self._assembly.prelude.append(f"{maker}\n{attempt}    FAILED[{name!r}] = error")
