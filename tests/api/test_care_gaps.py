@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -193,10 +194,11 @@ def test_gaps_of_many_come_from_a_job(client: TestClient) -> None:
     asked = {**PAST, "measureId": DIABETES, "subject": "Group/all", "status": ALL}
     accepted = client.get("/fhir/Measure/$care-gaps", params=asked, headers={"prefer": "respond-async"})
     assert accepted.status_code == 202
-    for _ in range(300):
+    for _ in range(600):
         answer = client.get(accepted.headers["content-location"])
         if answer.status_code == 200:
             break
+        time.sleep(0.05)
     assert len(answer.json()["entry"][0]["resource"]["parameter"]) == 3
 
 
