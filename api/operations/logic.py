@@ -127,10 +127,21 @@ def _record(call: Call) -> Record | None:
     stored = read_record(records[identity], where=f"Patient/{identity}")
     if data is None:
         return stored
-    added = list(record_of_bundle(data, where="data").resources())
+    added = _resources(data)
     names = {_name(one) for one in added}
     kept = [one for one in stored.resources() if _name(one) not in names]
     return Record([*kept, *added], where=f"Patient/{identity}")
+
+
+def _resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """The resources of a Bundle beside the stored data, which need not have the Patient again."""
+    entries = bundle.get("entry") or []
+    if not isinstance(entries, list):
+        raise RequestError("the Bundle has no list of entries.", code="structure", where="data")
+    found = [entry.get("resource") if isinstance(entry, dict) else None for entry in entries]
+    if not all(isinstance(one, dict) and isinstance(one.get("resourceType"), str) for one in found):
+        raise RequestError("the Bundle has entries without a resource.", code="structure", where="data")
+    return [one for one in found if one is not None]
 
 
 def _name(resource: dict[str, Any]) -> tuple[str, str]:
