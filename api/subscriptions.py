@@ -70,6 +70,7 @@ def subscription_router() -> APIRouter:
 
 async def _proven(request: Request, identity: str) -> Source:
     """The source of a name, if it is the one that asks. Raises SignInError, the same whatever is wrong."""
+    media.check_address(request.url.path, request.url.query)
     services: Services = request.app.state.services
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import sys
-import threading
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -27,6 +24,7 @@ def serve(
     import uvicorn
 
     from measurewise.api.app import create_app
+    from measurewise.api.jobs.processes import WorkerProcesses
     from measurewise.api.observing import configure_logs
     from measurewise.api.security.settings import allowed_bind
     from measurewise.api.settings import Settings
@@ -38,15 +36,12 @@ def serve(
     app = create_app(settings)
     # The server lets a signal take its course when it has closed; the workers must still be told.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    started = [_start(number) for number in range(settings.workers)]
+    processes = WorkerProcesses(settings.workers, worker)
     print(f"Measurewise serves http://{settings.host}:{settings.port}/fhir", file=sys.stderr)
     try:
         uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False)
     finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.join(timeout=30)
+        processes.end()
     return 0
 
 
@@ -59,30 +54,3 @@ def worker() -> int:
     configure_logs(as_json=not sys.stderr.isatty())
     run_worker(Settings())
     return 0
-
-
-def _start(number: int) -> multiprocessing.process.BaseProcess:
-    # A fresh interpreter: the server's threads and connections must not be copied into it.
-    process = multiprocessing.get_context("spawn").Process(target=_work, name=f"measurewise-worker-{number}")
-    process.start()
-    return process
-
-
-def _work() -> None:
-    # The web process has the right of way.
-    os.nice(5)
-    _follow_parent()
-    worker()
-
-
-def _follow_parent() -> None:
-    """End with the server, however it ends: a worker without it would go on unseen."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

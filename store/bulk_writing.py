@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from measurewise.engine.record.compartment import decode_head
 from measurewise.store.access import SHARED
+from measurewise.store.content_shape import check_content_shape
 from measurewise.store.database import now
 from measurewise.store.resources import CONTENT_TYPES, HELD, Stored, same, stored, with_meta
 from measurewise.store.results import Change, changed
@@ -75,6 +76,7 @@ def _write(connection: Connection, given: dict[_Name, dict[str, Any]], written: 
     fresh = _keys(connection, sum(name not in known for name in given))
     rows = _Rows()
     for name, resource in given.items():
+        check_content_shape(resource)
         before = known.get(name)
         if before is None:
             written.created += 1

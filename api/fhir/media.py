@@ -155,6 +155,12 @@ def parse_body(body: bytes) -> dict[str, Any]:
     return parsed
 
 
+def check_address(path: str, query: str) -> None:
+    """Raises RequestError for an address with U+0000, which no database keeps as text."""
+    if "\x00" in path or "%00" in path or "%00" in query:
+        raise no_nul("the address")
+
+
 def no_nul(where: str) -> RequestError:
     """The error for the character U+0000, which FHIR's strings cannot hold, nor every database."""
     return RequestError(

@@ -280,8 +280,7 @@ async def admitted_to_files(request: Request) -> None:
 async def _admitted(request: Request, *, of_any_kind: bool = False) -> None:
     try:
         await principal_of(request)
-        if "\x00" in request.url.path or "%00" in request.url.path or "%00" in request.url.query:
-            raise media.no_nul("the address")
+        media.check_address(request.url.path, request.url.query)
         if not of_any_kind:
             media.check_accepted(
                 request.headers.get("accept"), request.query_params.get("_format"), _produced(request)
