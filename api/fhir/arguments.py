@@ -196,6 +196,10 @@ def _from_part(parameter: Declared, part: Mapping[str, Any], where: str) -> Any:
             code="structure",
             where=where,
         )
+    if not isinstance(value, dict):
+        raise RequestError(
+            f"the parameter '{parameter.name}' takes one {parameter.kind}.", code="structure", where=where
+        )
     return value
 
 

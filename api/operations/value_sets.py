@@ -108,9 +108,16 @@ def _asked(call: Call) -> list[dict[str, Any]]:
             named = {name: arguments.text(name) for name in ("system", "code", "display")}
             return [named]
         case "coding":
-            return [arguments.one("coding")]
+            codings = [arguments.one("coding")]
         case _:
-            return list(arguments.one("codeableConcept").get("coding") or ())
+            codings = arguments.one("codeableConcept").get("coding") or []
+    parts = ("system", "code", "display")
+    if not isinstance(codings, list) or not all(
+        isinstance(coding, dict) and all(isinstance(coding.get(part, ""), str) for part in parts)
+        for coding in codings
+    ):
+        raise refused(given[0], "has codings that are not of the shape of FHIR")
+    return codings
 
 
 def _value_set(call: Call) -> tuple[ValueSetIndex, str, str | None]:
