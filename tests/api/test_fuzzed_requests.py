@@ -1,7 +1,7 @@
 """Requests nobody should send, to every address: each is answered or refused in FHIR, and breaks nothing.
 
-The run lasts ``MEASUREWISE_REQUEST_FUZZ_SECONDS``; ``MEASUREWISE_FUZZ_SEED`` chooses other requests than those that
-every run makes.
+The run lasts ``MEASUREWISE_REQUEST_FUZZ_SECONDS``; ``MEASUREWISE_FUZZ_SEED`` chooses other requests than
+those that every run makes.
 """
 
 from __future__ import annotations
