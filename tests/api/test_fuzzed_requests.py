@@ -1,6 +1,6 @@
 """Requests nobody should send, to every address: each is answered or refused in FHIR, and breaks nothing.
 
-The run lasts ``MEASUREWISE_REQUEST_FUZZ_SECONDS``; ``MEASUREWISE_FUZZ_SEED`` chooses other requests than
+The run lasts ``MEASUREWISE_FUZZ_SECONDS``; ``MEASUREWISE_FUZZ_SEED`` chooses other requests than
 those that every run makes.
 """
 
@@ -30,7 +30,7 @@ from measurewise.api.jobs import worker
 from measurewise.api.operations import OPERATIONS
 from measurewise.api.settings import Settings
 
-SECONDS: Final = float(os.environ.get("MEASUREWISE_REQUEST_FUZZ_SECONDS", "10"))
+SECONDS: Final = float(os.environ.get("MEASUREWISE_FUZZ_SECONDS", "10"))
 FEWEST: Final = 150
 SEED: Final = os.environ.get("MEASUREWISE_FUZZ_SEED")
 _LEAKS: Final = re.compile(
