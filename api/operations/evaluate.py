@@ -8,21 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from measurewise.api.fhir.arguments import Declared, missing, refused
+from measurewise.api.fhir.arguments import Declared, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations.evaluating import evaluated
-from measurewise.api.services.evaluation import EvaluationRequest, ReportKind
+from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, report_kind
+from measurewise.api.services.evaluation import EvaluationRequest
 from measurewise.api.services.measures import measures_named
 from measurewise.api.services.subjects import Asked
-
-_KINDS: Final[dict[str, ReportKind]] = {
-    "subject": "individual",
-    "individual": "individual",
-    "subject-list": "subject-list",
-    "population": "summary",
-    "summary": "summary",
-}
 
 MEASURES: Final = (
     Declared("measureId", "string", "A measure by its id on this server.", maximum=None),
@@ -38,12 +30,7 @@ _PARAMETERS: Final = (
     *PERIOD,
     *MEASURES,
     Declared("measure", "canonical", "As measureUrl.", maximum=None),
-    Declared(
-        "reportType",
-        "code",
-        "The kind of report; individual for a single subject, else summary.",
-        codes=tuple(_KINDS),
-    ),
+    REPORT_TYPE,
     Declared("subject", "string", "Patient/[id], Group/[id] or Practitioner/[id]; everybody if not given."),
     Declared("subjectGroup", "Group", "The subjects as a Group in the request."),
     Declared("provider", "string", "Practitioner/[id] or Organization/[id]: only their patients."),
@@ -76,23 +63,15 @@ def evaluate(call: Call) -> Reply:
     subject, group = arguments.text("subject"), arguments.one("subjectGroup")
     if subject is not None and group is not None:
         raise refused("subjectGroup", "and subject exclude each other")
-    one = subject is not None and not subject.startswith(("Group/", "Practitioner"))
-    asked_kind = arguments.text("reportType")
-    kind = _KINDS[asked_kind] if asked_kind else ("individual" if one else "summary")
-    if kind == "individual" and subject is None and group is None:
-        raise missing("subject", "Name a patient or a group, or ask for reportType=summary.")
-    since = arguments.text("lastReceivedOn")
-    if since is not None and kind != "individual":
-        raise refused("lastReceivedOn", "is for individual reports only")
     call.principal.check_subject(subject)
     request = EvaluationRequest(
         measures,
         arguments.required("periodStart"),
         arguments.required("periodEnd"),
-        kind,
+        report_kind(arguments),
         reporter=arguments.text("reporter"),
         parameters=arguments.one("parameters"),
-        changed_since=since,
+        changed_since=arguments.text("lastReceivedOn"),
     )
     practitioner, organization = _provider(call)
     asked = Asked(subject, group, practitioner, organization, tuple(arguments.all("location")))

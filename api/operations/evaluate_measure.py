@@ -10,29 +10,15 @@ from typing import Final
 from measurewise.api.fhir.arguments import Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations.evaluating import evaluated
-from measurewise.api.services.evaluation import EvaluationRequest, ReportKind
+from measurewise.api.operations.evaluate import PERIOD
+from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, report_kind
+from measurewise.api.services.evaluation import EvaluationRequest
 from measurewise.api.services.subjects import Asked
 
-_KINDS: Final[dict[str, ReportKind]] = {
-    "subject": "individual",
-    "individual": "individual",
-    "subject-list": "subject-list",
-    "patient-list": "subject-list",
-    "population": "summary",
-    "summary": "summary",
-}
-
 _PARAMETERS: Final = (
-    Declared("periodStart", "date", "The first day of the measurement period.", minimum=1),
-    Declared("periodEnd", "date", "The last day of the measurement period, included.", minimum=1),
+    *PERIOD,
     Declared("measure", "string", "The measure, by canonical URL or reference; where the address has no id."),
-    Declared(
-        "reportType",
-        "code",
-        "The kind of report; subject where a subject is named, else population.",
-        codes=tuple(_KINDS),
-    ),
+    REPORT_TYPE,
     Declared("subject", "string", "Patient/[id], Group/[id] or Practitioner/[id]; everybody if not given."),
     Declared("practitioner", "string", "Practitioner/[id]: only the patients who are theirs."),
     Declared(
@@ -51,21 +37,13 @@ def evaluate_measure(call: Call) -> Reply:
         raise refused("productLine", "is not supported: measures here do not differ by product line")
     measure = measure_named(call)
     subject, practitioner = arguments.text("subject"), arguments.text("practitioner")
-    about_one = subject is not None and not subject.startswith(("Group/", "Practitioner"))
-    asked_kind = arguments.text("reportType")
-    kind = _KINDS[asked_kind] if asked_kind else ("individual" if about_one else "summary")
-    if kind == "individual" and subject is None:
-        raise missing("subject", "Name the patient, or ask for reportType=population.")
-    since = arguments.text("lastReceivedOn")
-    if since is not None and kind != "individual":
-        raise refused("lastReceivedOn", "is for reports on one patient only")
     call.principal.check_subject(subject)
     request = EvaluationRequest(
         (measure,),
         arguments.required("periodStart"),
         arguments.required("periodEnd"),
-        kind,
-        changed_since=since,
+        report_kind(arguments),
+        changed_since=arguments.text("lastReceivedOn"),
     )
     asked = Asked(subject=subject, practitioner=practitioner)
     return evaluated(call, request, asked, "measure-report", (f"Measure/{measure}",))

@@ -1,14 +1,51 @@
-"""What the evaluating operations have in common: reports made at once, or by a job."""
+"""What the evaluating operations have in common: kinds of report, made at once or by a job."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from measurewise.api.fhir import asynchronous
+from measurewise.api.fhir.arguments import Arguments, Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import evaluating
 from measurewise.api.services.answers import Form, answer
-from measurewise.api.services.evaluation import EvaluationRequest, evaluate_request, prepare, reports
+from measurewise.api.services.evaluation import (
+    EvaluationRequest,
+    ReportKind,
+    evaluate_request,
+    prepare,
+    reports,
+)
 from measurewise.api.services.subjects import Asked, find_subjects
+
+_KINDS: Final[dict[str, ReportKind]] = {
+    "subject": "individual",
+    "individual": "individual",
+    "subject-list": "subject-list",
+    "patient-list": "subject-list",
+    "population": "summary",
+    "summary": "summary",
+}
+REPORT_TYPE: Final = Declared(
+    "reportType",
+    "code",
+    "The kind of report, by its name in any generation; individual for a single subject, else summary.",
+    codes=tuple(_KINDS),
+)
+
+
+def report_kind(arguments: Arguments) -> ReportKind:
+    """The kind of report that a request asks for. Raises RequestError for what does not go with it."""
+    subject = arguments.text("subject")
+    one = subject is not None and not subject.startswith(("Group/", "Practitioner"))
+    asked = arguments.text("reportType")
+    kind = _KINDS[asked] if asked else ("individual" if one else "summary")
+    if kind == "individual" and subject is None and "subjectGroup" not in arguments:
+        raise missing("subject", "Name a patient or a group, or ask for reportType=summary.")
+    if kind != "individual" and "lastReceivedOn" in arguments:
+        raise refused("lastReceivedOn", "is for individual reports, those on one patient, only")
+    return kind
 
 
 def evaluated(
