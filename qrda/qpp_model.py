@@ -32,20 +32,26 @@ _KINDS: Final = {
     "tuple[Measurement, ...] | None": LIST,
     "tuple[MeasurementSet, ...] | None": LIST,
 }
-_members: dict[type[Any], tuple[tuple[str, str, str], ...]] = {}
+_members: dict[type[Part], tuple[tuple[str, str, str], ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Proportion:
+class Part:
+    """Any object of a submission; ``others`` are its members without a place here, as they came."""
+
+    others: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion(Part):
     """The value of a PI measure that has a rate: ``0 <= numerator <= denominator``."""
 
     numerator: int | None = None
     denominator: int | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class NonProportion:
+class NonProportion(Part):
     """The value of a ratio or continuous-variable quality measure."""
 
     is_end_to_end_reported: bool | None = None
@@ -55,17 +61,15 @@ class NonProportion:
     numerator_exclusion: Number | None = None
     denominator_exception: Number | None = None
     reporting_rate: Number | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceRate:
-    """The counts of one rate; by itself the value of a single-rate quality measure.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate(Part):
+    """The counts of one rate.
 
-    ``reporting_rate``, ``case_count`` and, but for QCDR measures, ``performance_rate`` are the API's answer.
+    ``performance_rate`` is the API's answer, but for QCDR measures.
     """
 
-    is_end_to_end_reported: bool | None = None
     performance_met: int | None = None
     performance_not_met: int | None = None
     eligible_population_exclusion: int | None = None
@@ -73,28 +77,26 @@ class PerformanceRate:
     numerator_exclusion: int | None = None
     eligible_population: int | None = None
     performance_rate: Number | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceRate(Rate):
+    """The value of a quality measure with one rate; the last two are the API's answer."""
+
+    is_end_to_end_reported: bool | None = None
     reporting_rate: Number | None = None
     case_count: Number | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class Stratum(Rate):
     """One named rate of a measure with several."""
 
     stratum: str | None = None
-    performance_met: int | None = None
-    performance_not_met: int | None = None
-    eligible_population_exclusion: int | None = None
-    eligible_population_exception: int | None = None
-    numerator_exclusion: int | None = None
-    eligible_population: int | None = None
-    performance_rate: Number | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class MultiPerformanceRate:
+class MultiPerformanceRate(Part):
     """The value of a quality measure with several rates."""
 
     is_end_to_end_reported: bool | None = None
@@ -102,7 +104,6 @@ class MultiPerformanceRate:
     performance_rate: Number | None = None
     reporting_rate: Number | None = None
     case_count: Number | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +117,17 @@ Value: TypeAlias = bool | Proportion | NonProportion | PerformanceRate | MultiPe
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Part):
     """What is reported on one measure."""
 
     measure_id: str | None = None
     value: Value | None = None
     id: str | None = None
     measurement_set_id: str | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class MeasurementSet:
+class MeasurementSet(Part):
     """One category by one submission method for one programme.
 
     ``program_name`` is ``mips``, ``app1``, ``appPlus``, ``pcf`` or an MVP's id; absent it means ``mips``.
@@ -144,7 +144,6 @@ class MeasurementSet:
     source: str | None = None
     id: str | None = None
     submission_id: str | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def programme(self) -> str:
@@ -153,7 +152,7 @@ class MeasurementSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Part):
     """One year of one clinician, group, virtual group, subgroup or APM entity.
 
     ``entity_type`` is ``individual``, ``group``, ``virtualGroup``, ``apm`` or ``subgroup``.
@@ -166,28 +165,15 @@ class Submission:
     national_provider_identifier: str | None = None
     measurement_sets: tuple[MeasurementSet, ...] | None = None
     id: str | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
 
 
-Part: TypeAlias = (
-    Submission
-    | MeasurementSet
-    | Measurement
-    | Stratum
-    | Proportion
-    | NonProportion
-    | PerformanceRate
-    | MultiPerformanceRate
-)
-
-
-def members(part: type[Any]) -> tuple[tuple[str, str, str], ...]:
-    """The members of a part: attribute, name in JSON, kind of value."""
+def members(part: type[Part]) -> tuple[tuple[str, str, str], ...]:
+    """The members of a part, those of its own kind first: attribute, name in JSON, kind of value."""
     found = _members.get(part)
     if found is None:
         found = _members[part] = tuple(
             (one.name, _json_name(one.name), _KINDS[str(one.type)])
-            for one in fields(part)
+            for one in sorted(fields(part), key=lambda one: one.name not in part.__annotations__)
             if one.name != "others"
         )
     return found
@@ -211,4 +197,4 @@ def to_json(part: Part) -> Json:
 def _value(content: Any) -> Any:
     if isinstance(content, OtherValue):
         return content.content
-    return to_json(content) if hasattr(content, "__dataclass_fields__") else content
+    return to_json(content) if isinstance(content, Part) else content

@@ -20,6 +20,7 @@ from measurewise.qrda.qpp_model import (
     MultiPerformanceRate,
     NonProportion,
     OtherValue,
+    Part,
     PerformanceRate,
     Proportion,
     Stratum,
@@ -29,7 +30,7 @@ from measurewise.qrda.qpp_model import (
 )
 
 SIZE_LIMIT: Final = 64 * 1024 * 1024
-_ELEMENTS: Final[dict[tuple[type[Any], str], type[Any]]] = {
+_ELEMENTS: Final[dict[tuple[type[Part], str], type[Part]]] = {
     (Submission, "measurementSets"): MeasurementSet,
     (MeasurementSet, "measurements"): Measurement,
     (MultiPerformanceRate, "strata"): Stratum,
@@ -126,7 +127,7 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _part(kind: type[Any], content: dict[str, Any], pointer: str, wrong: list[WrongType]) -> Any:
+def _part(kind: type[Part], content: dict[str, Any], pointer: str, wrong: list[WrongType]) -> Any:
     others = dict(content)
     known: dict[str, Any] = {}
     for attribute, name, expected in members(kind):
@@ -159,7 +160,7 @@ def _scalar(expected: str, found: Any) -> Any:
     return found if kind is int or (kind is float and expected == NUMBER) else None
 
 
-def _list(kind: type[Any], found: Any, pointer: str, wrong: list[WrongType]) -> tuple[Any, ...] | None:
+def _list(kind: type[Part], found: Any, pointer: str, wrong: list[WrongType]) -> tuple[Any, ...] | None:
     if type(found) is not list:
         return None
     strange = [number for number, one in enumerate(found) if type(one) is not dict]
@@ -176,7 +177,7 @@ def _value(found: Any, pointer: str, wrong: list[WrongType]) -> Value:
     if type(found) is not dict:
         return OtherValue(found)
     if "strata" in found:
-        kind: type[Any] = MultiPerformanceRate
+        kind: type[Part] = MultiPerformanceRate
     elif _RATE_MEMBERS & found.keys():
         kind = PerformanceRate
     elif "numerator" in found or "denominator" in found:

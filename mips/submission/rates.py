@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from measurewise.mips.programme_year import REGISTRY, ProgrammeMeasure
-from measurewise.qrda.qpp_model import MultiPerformanceRate, PerformanceRate, Stratum
-
-Counted = PerformanceRate | Stratum
+from measurewise.qrda.qpp_model import MultiPerformanceRate, PerformanceRate, Rate, Stratum
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Rates:
     case_count: int
 
 
-def reported_cases(value: Counted) -> int:
+def reported_cases(value: Rate) -> int:
     """Met, not met, exclusions and exceptions together."""
     return sum(
         part or 0
@@ -37,17 +35,17 @@ def reported_cases(value: Counted) -> int:
     )
 
 
-def reporting_rate(value: Counted) -> float | None:
+def reporting_rate(value: Rate) -> float | None:
     """Data completeness: the reported cases as a percentage of the eligible population."""
     return _percent(reported_cases(value), value.eligible_population or 0)
 
 
-def performance_rate(value: Counted) -> float | None:
+def performance_rate(value: Rate) -> float | None:
     """Met as a percentage of met and not met."""
     return _percent(*_performance(value))
 
 
-def case_count(value: Counted, method: str) -> int:
+def case_count(value: Rate, method: str) -> int:
     """The eligible population; of eCQMs without exclusions, which CQMs have taken out before."""
     excluded = 0 if method == REGISTRY else value.eligible_population_exclusion or 0
     return (value.eligible_population or 0) - excluded
@@ -88,7 +86,7 @@ def _of(performance: Stratum, reporting: Stratum, method: str) -> Rates:
     return Rates(performance_rate(performance), reporting_rate(reporting), case_count(reporting, method))
 
 
-def _performance(value: Counted) -> tuple[int, int]:
+def _performance(value: Rate) -> tuple[int, int]:
     met = value.performance_met or 0
     return met, met + (value.performance_not_met or 0)
 

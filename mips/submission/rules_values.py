@@ -17,8 +17,10 @@ from measurewise.qrda.qpp_model import (
     MultiPerformanceRate,
     NonProportion,
     OtherValue,
+    Part,
     PerformanceRate,
     Proportion,
+    Rate,
     Stratum,
     Value,
     members,
@@ -55,8 +57,6 @@ _PARTS: Final = (
     "eligiblePopulationException",
     "numeratorExclusion",
 )
-_Counted = PerformanceRate | Stratum
-_Checked = Proportion | NonProportion | PerformanceRate | MultiPerformanceRate | Stratum
 
 
 class _Reported:
@@ -110,7 +110,7 @@ def _json(value: Value) -> object:
     return value if isinstance(value, bool) else to_json(value)
 
 
-def _complete(value: _Checked, reported: _Reported, at: str) -> Iterator[Problem]:
+def _complete(value: Part, reported: _Reported, at: str) -> Iterator[Problem]:
     """Required members are there, and nothing is negative."""
     for attribute, name, _ in members(type(value)):
         content = getattr(value, attribute)
@@ -135,7 +135,7 @@ def _proportion(value: Proportion, reported: _Reported, at: str) -> Iterator[Pro
         )
 
 
-def _counts(value: _Counted, reported: _Reported, at: str) -> Iterator[Problem]:
+def _counts(value: Rate, reported: _Reported, at: str) -> Iterator[Problem]:
     """The parts of the eligible population are parts of it."""
     eligible = value.eligible_population
     above = False

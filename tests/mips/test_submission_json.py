@@ -135,7 +135,11 @@ def test_a_submission_made_of_values_is_written() -> None:
         entity_id="A1",
         measurement_sets=(
             MeasurementSet(
-                "quality", "registry", measurements=(Measurement("236", PerformanceRate(True, 1)),)
+                "quality",
+                "registry",
+                measurements=(
+                    Measurement("236", PerformanceRate(is_end_to_end_reported=True, performance_met=1)),
+                ),
             ),
         ),
     )
