@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -55,18 +56,41 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         self._writing = threading.Lock()
+        self._reading: ContextVar[tuple[int, Connection] | None] = ContextVar("reading", default=None)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading: one consistent state from its first query to its end."""
+        """A connection for reading: one consistent state from its first query to its end.
+
+        Within another ``read`` of the same thread it is that one's connection and state: whoever holds a
+        connection never waits for a second one, which with many requests at once would never come.
+        """
+        outer = self._reading.get()
+        if outer is not None and outer[0] == threading.get_ident() and not outer[1].closed:
+            yield outer[1]
+            return
+        with self._read_only() as connection:
+            self._reading.set((threading.get_ident(), connection))
+            try:
+                yield connection
+            finally:
+                self._reading.set(outer)
+
+    @contextmanager
+    def _read_only(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction: all of it or, where an error leaves the block, nothing."""
+        """A transaction: all of it or, where an error leaves the block, nothing.
+
+        What others read meanwhile (``read`` within it too) is the state before it.
+        """
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield connection

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Connection
 
 from measurewise.api.fhir import asynchronous
 from measurewise.api.fhir.arguments import Arguments, Declared, missing, refused
@@ -17,7 +19,8 @@ from measurewise.api.services.evaluation import (
     prepare,
     reports,
 )
-from measurewise.api.services.subjects import Asked, find_subjects
+from measurewise.api.services.subjects import Asked, Subjects, find_subjects
+from measurewise.engine import Prepared
 
 _KINDS: Final[dict[str, ReportKind]] = {
     "subject": "individual",
@@ -53,24 +56,31 @@ def evaluated(
 ) -> Reply:
     """The reports, made at once where they are about few patients, else by a job."""
     services = call.services
-    period = request.period
-    period.interval(services.settings.zone_minutes)
-    prepared = prepare(services, request)
+    request.period.interval(services.settings.zone_minutes)
+    # All that is read at once is read of one state of the store.
     with services.database.read() as connection:
-        found = find_subjects(connection, call.access, asked, period)
-    few = len(found.patients) <= services.settings.inline_patients
-    if not few or call.asynchronous:
-        queued = evaluating.Evaluating(request, asked, form)
-        return asynchronous.queue(call, evaluating.NAME, queued, touched=touched)
+        prepared = prepare(services, request)
+        found = find_subjects(connection, call.access, asked, request.period)
+        if not call.asynchronous and len(found.patients) <= services.settings.inline_patients:
+            resource = _at_once(call, connection, request, prepared, found, form)
+            patients = tuple(identity for _, identity in found.patients)
+            return Reply(resource, touched=touched, patients=patients)
+    queued = evaluating.Evaluating(request, asked, form)
+    return asynchronous.queue(call, evaluating.NAME, queued, touched=touched)
+
+
+def _at_once(
+    call: Call,
+    connection: Connection,
+    request: EvaluationRequest,
+    prepared: Prepared,
+    found: Subjects,
+    form: Form,
+) -> dict[str, Any]:
+    services = call.services
     outcome = evaluate_request(services, request, prepared, found.patients, missing=found.missing)
     failed = [issue for issue in outcome.issues if issue.severity == "error"]
     if request.kind == "individual" and found.kind == "patient" and failed:
         raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)
-    with services.database.read() as connection:
-        made = reports(connection, services, prepared, request, outcome)
-        resource = answer(connection, call.access, made, form, call.base)
-    return Reply(
-        resource,
-        touched=touched,
-        patients=tuple(identity for _, identity in found.patients),
-    )
+    made = reports(connection, services, prepared, request, outcome)
+    return answer(connection, call.access, made, form, call.base)

@@ -107,11 +107,10 @@ def submit_data(call: Call) -> Reply:
     for kind in sorted({str(one.get("resourceType")) for _, data in submissions for one in data}):
         permitted = permitted.permitted(kind, "u")
     written = []
+    content = call.services.catalog.content
     with call.services.database.write() as connection:
         for report, data in submissions:
-            written += submit(
-                connection, call.services.catalog, permitted.access, permitted.home, report, data
-            )
+            written += submit(connection, content, permitted.access, permitted.home, report, data)
     patients = tuple(dict.fromkeys(stored.patient for stored in written if stored.patient))
     said = information(f"{len(written)} resources of {len(submissions)} reports were stored.")
     return Reply(said, touched=tuple(stored.reference for stored in written), patients=patients)

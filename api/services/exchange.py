@@ -10,10 +10,9 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from measurewise.api.fhir.outcomes import RequestError
-from measurewise.api.services.catalog import Catalog
 from measurewise.api.services.context import Services
 from measurewise.api.services.records import patient_records
-from measurewise.engine import MeasurewiseError, Period, Reporting, read_record
+from measurewise.engine import Content, MeasurewiseError, Period, Reporting, read_record
 from measurewise.engine.measure.extensions import SUBMIT_DATA_UPDATE_TYPE
 from measurewise.engine.measure.reports.data_collection import data_collection_report
 from measurewise.store import resources as store
@@ -76,7 +75,7 @@ def collect(
 
 def submit(
     connection: Connection,
-    catalog: Catalog,
+    content: Content,
     access: Access,
     organization: str,
     report: dict[str, Any],
@@ -88,7 +87,7 @@ def submit(
     resources of the earlier report that are not in this one, and that no other report lists, are deleted.
     Raises RequestError, NotFoundError (a measure that is not here).
     """
-    subject = _checked(catalog, report)
+    subject = _checked(content, report)
     identity = report.get("id") or _identity(report)
     new = {**report, "id": identity}
     written: list[Stored] = []
@@ -127,7 +126,7 @@ def bundle_parts(bundle: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str,
     return reports[0], [resource for resource in resources if resource is not reports[0]]
 
 
-def _checked(catalog: Catalog, report: dict[str, Any]) -> str:
+def _checked(content: Content, report: dict[str, Any]) -> str:
     """The subject of a report that can be taken. Raises RequestError and NotFoundError."""
     if report.get("type") != "data-collection":
         raise RequestError(
@@ -139,7 +138,7 @@ def _checked(catalog: Catalog, report: dict[str, Any]) -> str:
     if not isinstance(measure, str):
         raise RequestError("the MeasureReport names no measure.", where="MeasureReport.measure")
     try:
-        catalog.content.measure(measure)
+        content.measure(measure)
     except MeasurewiseError as error:
         raise RequestError(
             error.what, code="not-found", where="MeasureReport.measure", mend=error.mend, status=404
