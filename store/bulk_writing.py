@@ -25,11 +25,15 @@ _Name = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Written:
-    """How many resources were created, changed, or left as they were for saying the same."""
+    """How many resources were created, changed, or left as they were for saying the same.
+
+    ``patients`` are the ids of those whose resources these are, or were before.
+    """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    patients: set[str] = field(default_factory=set, compare=False)
 
 
 @dataclass(slots=True)
@@ -87,6 +91,10 @@ def _write(connection: Connection, given: dict[_Name, dict[str, Any]], written: 
             written.updated += not before.deleted
             written.created += before.deleted
             _add(rows, name, resource, before.key, before.version + 1, moment, before)
+    whose = {before.patient for before in known.values()} | {
+        row["patient"] for row in rows.new + rows.changed
+    }
+    written.patients |= {patient for patient in whose if patient is not None}
     _save(connection, rows)
 
 

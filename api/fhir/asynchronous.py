@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from measurewise.api.fhir.audit_trail import Asking, AuditTrail
 from measurewise.api.fhir.call import Call, Reply
-from measurewise.api.fhir.media import FhirResponse
+from measurewise.api.fhir.media import FHIR_JSON, FhirResponse
 from measurewise.api.fhir.outcomes import STATUS, RequestError
 from measurewise.api.jobs import kinds
 from measurewise.api.jobs.kind import Requester, encoded, requester_of
@@ -30,6 +32,7 @@ from measurewise.store.jobs import Job
 PATH: Final = "/_jobs"
 _RETRY_SECONDS: Final = 1
 _LONGEST_WAIT: Final = 0.5
+_RESULTS: Final[Any] = {200: {"content": {FHIR_JSON: {}, "application/json": {}, "text/csv": {}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,18 @@ class Queued(Reply):
 
 
 def queue(
-    call: Call, kind: str, request: Any, *, touched: tuple[str, ...] = (), always: bool = False
+    call: Call,
+    kind: str,
+    request: Any,
+    *,
+    touched: tuple[str, ...] = (),
+    always: bool = False,
+    operation: str | None = None,
 ) -> Queued:
-    """Queue a job that sees what the call may see, and nothing more."""
+    """Queue a job that sees what the call may see, and nothing more.
+
+    ``operation`` is the name for the audit trail, where the address does not end with it.
+    """
     access = call.access
     requester = Requester(
         call.principal.subject,
@@ -52,10 +64,21 @@ def queue(
         access.patient,
         call.request_id,
         call.base,
+        call.url,
+        operation or _operation(call),
+        call.principal.name,
+        call.principal.issuer,
+        call.principal.token_id,
     )
     with call.services.database.write() as connection:
         identity = jobs.submit(connection, call.home, kind, encoded(request), encoded(requester))
     return Queued(None, 202, touched=touched, job=identity, always=always)
+
+
+def _operation(call: Call) -> str:
+    """The operation that was asked for, such as ``Measure/$evaluate``, by the address and its type."""
+    name = urlsplit(call.url).path.rpartition("/")[2]
+    return f"{call.target[0]}/{name}" if call.target[0] else name
 
 
 def accepted(base: str, identity: str) -> Response:
@@ -81,7 +104,7 @@ def job_router() -> APIRouter:
     """How far a job is, its result, and its end."""
     found = APIRouter(tags=["Jobs"])
 
-    @found.get(PATH + "/{identity}", summary="How far a job is, or its result")
+    @found.get(PATH + "/{identity}", summary="How far a job is, or its result", responses=_RESULTS)
     async def status(request: Request, identity: str) -> Response:
         services: Services = request.app.state.services
         principal = await principal_of(request)
@@ -90,6 +113,8 @@ def job_router() -> APIRouter:
             headers = {"X-Progress": progress(job), "Retry-After": str(_RETRY_SECONDS)}
             return FhirResponse(None, status_code=202, headers=headers)
         reply = _result(job)
+        # Whose data are in it the job wrote down itself.
+        await run_in_threadpool(_write_down, request, principal, job, reply.status)
         if job.state != "completed":
             return FhirResponse(reply.resource, status_code=reply.status)
         if kinds.named(job.kind).answer == "itself":
@@ -107,7 +132,8 @@ def job_router() -> APIRouter:
     async def cancel(request: Request, identity: str) -> Response:
         services: Services = request.app.state.services
         principal = await principal_of(request)
-        await run_in_threadpool(_cancel, services, principal, identity)
+        job = await run_in_threadpool(_cancel, services, principal, identity)
+        await run_in_threadpool(_write_down, request, principal, job, 202)
         return FhirResponse(None, status_code=202)
 
     return found
@@ -117,7 +143,7 @@ def _itself(services: Services, job: Job) -> Response:
     """The result without a Bundle around it, and until when it is there."""
     until = _until(services, job)
     headers = {} if until is None else {"Expires": format_datetime(until, usegmt=True)}
-    return FhirResponse(job.result, headers=headers, media_type="application/json")
+    return FhirResponse(job.result, headers=headers, media_type=kinds.named(job.kind).media_type(job))
 
 
 def progress(job: Job) -> str:
@@ -154,17 +180,34 @@ def _until(services: Services, job: Job) -> datetime | None:
     return finished + timedelta(seconds=expires(services))
 
 
-def _cancel(services: Services, principal: Principal, identity: str) -> None:
-    kind = read_job(services, principal, identity).kind
+def _cancel(services: Services, principal: Principal, identity: str) -> Job:
+    job = read_job(services, principal, identity)
     with services.database.write() as connection:
         jobs.cancel(connection, principal.access, identity)
-    kinds.named(kind).forget(services, identity)
+    kinds.named(job.kind).forget(services, identity)
+    return job
+
+
+def _write_down(request: Request, principal: Principal, job: Job, status: int) -> None:
+    """The audit record of a result that is handed out, or of a job's end."""
+    requester = requester_of(job)
+    asking = Asking(
+        "operation",
+        f"{request.method} {request.url.path}",
+        getattr(request.state, "request_id", ""),
+        requester.base,
+        request.client.host if request.client is not None else None,
+        operation=requester.operation or job.kind,
+    )
+    trail: AuditTrail = request.app.state.audit
+    trail.done(principal, asking, status)
 
 
 def _result(job: Job) -> Reply:
     """What a job that has ended came to. Raises RequestError for one that was cancelled or gave up."""
     if job.state == "completed":
-        return Reply(job.result)
+        kind = kinds.named(job.kind)
+        return Reply(job.result, media_type=kind.media_type(job) if kind.answer == "itself" else None)
     if job.state == "cancelled":
         raise RequestError("the job was cancelled.", code="not-found", mend="Ask for it anew.")
     if job.result is None:

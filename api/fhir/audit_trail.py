@@ -61,6 +61,10 @@ class AuditTrail:
         )
         return reply
 
+    def done(self, principal: Principal, asking: Asking, status: int) -> None:
+        """Write down what was done by itself, without :meth:`around`."""
+        self._write(principal, asking, status, resources=(asking.resource,) if asking.resource else ())
+
     def refused(self, principal: Principal | None, asking: Asking, error: MeasurewiseError) -> None:
         """Write down what was not done; ``principal`` is None for somebody who was not let in."""
         named = (asking.resource,) if asking.resource else ()

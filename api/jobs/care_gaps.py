@@ -51,7 +51,7 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     found = _Found(
         [msgspec.Raw(to_json(document)) for document in documents], [issue.as_json() for issue in issues]
     )
-    return Done(msgspec.json.encode(found), len(patients))
+    return Done(msgspec.json.encode(found), len(patients), [identity for _, identity in patients])
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:

@@ -61,7 +61,8 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     share = msgspec.json.decode(work, type=_Share)
     prepared = prepare(services, request.evaluation)
     found = evaluate_request(services, request.evaluation, prepared, share.patients, missing=share.missing)
-    return Done(to_share(prepared, request.evaluation, found), len(share.patients))
+    identities = [identity for _, identity in share.patients]
+    return Done(to_share(prepared, request.evaluation, found), len(identities), identities)
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:

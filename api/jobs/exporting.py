@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from measurewise.api.jobs.auditing import write_down
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
 from measurewise.api.services.bulk import (
     Exported,
@@ -55,6 +56,9 @@ def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
     folder = export_folder(services, job.id)
     with services.database.read() as connection:
         more = export_referred(connection, requester.access, services.catalog.codes, request, shares, folder)
+    with services.database.write() as connection:
+        # Once for the whole export, before anybody can fetch a file of it.
+        write_down(connection, job, (patient for share in shares for patient in share.patients))
     where = f"{requester.base}{FILES}/{job.id}"
     return to_json(manifest(request, shares, more, where, not services.settings.security.open))
 

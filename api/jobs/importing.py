@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from measurewise.api.fhir.outcomes import outcome
+from measurewise.api.jobs.auditing import write_down
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
 from measurewise.api.services.bulk_files import forget_import, import_folder, remove_expired
 from measurewise.api.services.context import Services
@@ -23,6 +24,7 @@ from measurewise.store.access import Access
 from measurewise.store.bulk_writing import write_many
 from measurewise.store.errors import NoSuchResourceError
 from measurewise.store.jobs import Job
+from measurewise.store.resources import Stored
 
 NAME: Final = "import"
 _MOST_TOLD: Final = 1000
@@ -60,13 +62,17 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     if lines.deleted:
         with services.database.write() as connection:
             gone = _delete(connection, Access(frozenset({job.organization})), lines.deleted)
-        return Done(msgspec.json.encode(_Imported(deleted=gone)), len(lines.deleted))
+            write_down(
+                connection, job, (one.patient for one in gone if one.patient), (one.reference for one in gone)
+            )
+        return Done(msgspec.json.encode(_Imported(deleted=len(gone))), len(lines.deleted))
     access = requester_of(job).access
     found, faults = read_lines(lines, access, services.settings.organization, request.source)
     if not tick():
         return Done(b"", 0)
     with services.database.write() as connection:
         written = write_many(connection, job.organization, found)
+        write_down(connection, job, sorted(written.patients))
     patients = [one["id"] for one in found if one["resourceType"] == "Patient"] if request.group else []
     imported = _Imported(
         written.created, written.updated, written.unchanged, 0, tuple(faults), (), tuple(patients)
@@ -74,14 +80,17 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     return Done(msgspec.json.encode(imported), len(found) + len(faults))
 
 
-def _delete(connection: Connection, access: Access, references: tuple[str, ...]) -> int:
-    gone = 0
+def _delete(connection: Connection, access: Access, references: tuple[str, ...]) -> list[Stored]:
+    """Delete resources; what was there."""
+    gone = []
     for reference in references:
         kind, _, identity = reference.rpartition("/")
         try:
-            gone += store.remove(connection, access, kind.rpartition("/")[2], identity) is not None
+            removed = store.remove(connection, access, kind.rpartition("/")[2], identity)
         except NoSuchResourceError:
             continue
+        if removed is not None:
+            gone.append(removed)
     return gone
 
 
@@ -93,10 +102,12 @@ def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
             report = store.parse(request.report.encode())
             # The same job writes the same report, however often it ends.
             identity = report.get("id") or str(uuid.uuid5(uuid.NAMESPACE_OID, job.id))
-            store.write(connection, job.organization, {**report, "id": identity})
+            kept = store.write(connection, job.organization, {**report, "id": identity})
+            write_down(connection, job, [kept.patient] if kept.patient else [], [kept.reference])
         if request.group is not None:
             members = dict.fromkeys(identity for step in steps for identity in step.patients)
             _join(connection, job.organization, request.group, list(members))
+            write_down(connection, job, members, [f"Group/{request.group}"])
     forget_import(services, job.id)
     return to_json(outcome(*_told(steps)))
 

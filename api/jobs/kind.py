@@ -27,10 +27,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step's outcome, and how much of the total it was."""
+    """A step's outcome, how much of the total it was, and the ids of the patients whose data it read.
+
+    The audit trail names these. A step that writes data puts the patients into it itself, in the transaction
+    that writes them (``auditing.write_down``).
+    """
 
     outcome: bytes
     count: int
+    patients: Sequence[str] = ()
 
 
 Answer = Literal["bundle", "itself"]
@@ -41,6 +46,10 @@ def _nothing_to_forget(services: Services, identity: str) -> None:
     """Most jobs leave nothing behind but their row."""
 
 
+def _json(job: Job) -> str:
+    return "application/json"
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of job. Each function may be called again after a crash, and must then come to the same.
@@ -48,7 +57,8 @@ class Kind:
     ``plan`` deals out the work, ``step`` does one piece, ``finish`` makes the result of all outcomes: a FHIR
     resource as JSON. What they raise of the MeasurewiseError family ends the job with that error. ``forget``
     removes what a job (by its id) keeps outside the store, when it is cancelled or its result given up; a
-    result that ``expires`` so many seconds after the job ended is not given afterwards.
+    result that ``expires`` so many seconds after the job ended is not given afterwards. ``media_type``
+    is what a result that is answered ``itself`` is.
     """
 
     name: str
@@ -58,10 +68,15 @@ class Kind:
     answer: Answer = "bundle"
     forget: Callable[[Services, str], None] = _nothing_to_forget
     expires: Callable[[Services], float] | None = None
+    media_type: Callable[[Job], str] = _json
 
 
 class Requester(msgspec.Struct, frozen=True):
-    """Who asked for a job, and whose data it may see; a job never sees more than who asked for it."""
+    """Who asked for a job, and whose data it may see; a job never sees more than who asked for it.
+
+    What stands after ``base`` is for the audit trail: the request (an address) and its operation, the name,
+    issuer and id of the token.
+    """
 
     subject: str
     client_id: str
@@ -69,6 +84,11 @@ class Requester(msgspec.Struct, frozen=True):
     patient: str | None = None
     request_id: str = ""
     base: str = ""
+    request: str = ""
+    operation: str = ""
+    name: str = ""
+    issuer: str = ""
+    token_id: str = ""
 
     @property
     def access(self) -> Access:

@@ -46,7 +46,8 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     part = export_part(services, job.id, _request(job), share)
     if not tick():
         forget_export(services, job.id)
-    return Done(msgspec.json.encode(part), len(share.patients))
+    identities = [identity for _, identity in share.patients]
+    return Done(msgspec.json.encode(part), len(identities), identities)
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:

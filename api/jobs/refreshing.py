@@ -42,7 +42,7 @@ def queue_refresh(services: Services, organization: str) -> str | None:
     One that waits already is enough, for it has yet to look; one that is under way is not. None where the
     organisation has no results to keep live.
     """
-    requester = Requester("measurewise", "measurewise", (organization,))
+    requester = Requester("measurewise", "measurewise-refresh", (organization,))
     with services.database.write() as connection:
         waiting = connection.execute(
             select(job_rows.c.id).where(
@@ -88,7 +88,8 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     prepared = prepare(services, request)
     theirs = [(job.organization, patient) for patient in asked.patients]
     found = evaluate_request(services, request, prepared, theirs)
-    return Done(msgspec.json.encode(_Outcome(found.computed, found.failed)), len(asked.patients))
+    outcome = _Outcome(found.computed, found.failed)
+    return Done(msgspec.json.encode(outcome), len(asked.patients), found.read)
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:

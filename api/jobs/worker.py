@@ -17,6 +17,7 @@ import structlog
 
 from measurewise.api.fhir.outcomes import outcome_of
 from measurewise.api.jobs import kinds
+from measurewise.api.jobs.auditing import write_down
 from measurewise.api.jobs.kind import Kind
 from measurewise.api.services.context import Services, open_services
 from measurewise.api.settings import Settings
@@ -89,6 +90,7 @@ class Worker:
             if lost.is_set():
                 return
             with database.write() as connection:
+                write_down(connection, step.job, done.patients)
                 jobs.done(connection, step, done.outcome, done.count)
 
     @contextmanager
@@ -115,6 +117,7 @@ class Worker:
         # What is wrong may name a patient: who asked finds it in the job's result.
         _log.warning("job failed", job=step.job.id, kind=step.job.kind, code=error.code)
         with self._services.database.write() as connection:
+            write_down(connection, step.job, (), error=error)
             jobs.fail(connection, step, to_json(outcome_of(error)), error.what)
 
 

@@ -90,12 +90,16 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """What a share came to; ``referred`` are the shared resources that its resources refer to."""
+    """What a share came to; ``referred`` are the shared resources that its resources refer to.
+
+    ``patients`` are the ids of those whose resources are in the file.
+    """
 
     moment: datetime
     looked_at: int = 0
     files: tuple[File, ...] = ()
     referred: tuple[tuple[str, str], ...] = ()
+    patients: tuple[str, ...] = ()
 
 
 def moment_of(instant: str) -> datetime:
@@ -213,6 +217,7 @@ def export_share(
     keys = [key for key, patient in rows if chosen is None or patient in chosen]
     since = request.since_moment
     referred: dict[tuple[str, str], None] = {}
+    given: dict[str, None] = {}
 
     def bodies() -> Iterator[bytes]:
         for start in range(0, len(keys), _AT_ONCE):
@@ -223,12 +228,16 @@ def export_share(
                 for named in referred_to(connection, access, [one.body for one in found]):
                     referred[named.type, named.id] = None
             if share.emit:
-                yield from (one.body for one in found if since is None or one.updated > since)
+                for one in found:
+                    if since is None or one.updated > since:
+                        if one.patient is not None:
+                            given[one.patient] = None
+                        yield one.body
 
     name = f"{share.type}.{share.number}.ndjson"
     count = _write(folder / name, bodies())
     files = (File("output", share.type, name, count),) if count else ()
-    return Exported(share.moment, len(keys), files, tuple(referred))
+    return Exported(share.moment, len(keys), files, tuple(referred), tuple(given))
 
 
 def export_referred(

@@ -67,6 +67,8 @@ class Evaluated:
     failed: int = 0
     computed: int = 0
     """How many results were computed rather than reused."""
+    read: list[str] = field(default_factory=list)
+    """Ids of the patients whose records were read."""
     sums: list[SummaryAccumulator] | None = None
     """In place of ``results``, where a summary is all that is asked for."""
 
@@ -128,6 +130,7 @@ def _evaluate_live(
         with services.database.read() as connection:
             read_at = revisions(connection, organization, lacking)
             records = patient_records(connection, organization, lacking)
+        found.read += lacking
     new: list[tuple[str, PatientResult]] = []
     for identity in identities:
         found.patients += 1
@@ -181,6 +184,7 @@ def evaluate_stored(
     for organization, identities in _by_organization(patients):
         with services.database.read() as connection:
             records = patient_records(connection, organization, identities)
+        found.read += identities
         for identity in identities:
             found.patients += 1
             _evaluate(prepared, f"Patient/{identity}", records.get(identity), found, compact)
