@@ -5,14 +5,13 @@ Each address is behind the same gate as the FHIR API, and each request is writte
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
+import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -21,24 +20,23 @@ from measurewise.api.fhir import asynchronous, media
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.routes import admitted, received, respond
-from measurewise.api.jobs import qrda1_import, qrda_zips
+from measurewise.api.jobs import qrda1_import, qrda_judging, qrda_zips
 from measurewise.api.jobs.qrda1_import import ImportingQrda1
+from measurewise.api.jobs.qrda_judging import JudgingMany
+from measurewise.api.jobs.received import take_over
 from measurewise.api.security.errors import ScopeError
 from measurewise.api.security.gate import principal as principal_of
 from measurewise.api.security.scopes import operation_needs
 from measurewise.api.services import qpp
-from measurewise.api.services.qrda import Sent, is_unread, judged
+from measurewise.api.services.qrda import FILES_AT_ONCE, Sent
 from measurewise.api.services.qrda_import import Imported, documents, write_all
+from measurewise.api.services.qrda_judging import CSV, JSON, Judging, is_unread, judged, whole_answer
 from measurewise.api.services.qrda_zips import export_file
 from measurewise.qrda.category1.merging import Match
 from measurewise.qrda.category3.writing.description_json import description_of
 from measurewise.qrda.qpp_reading import parse_json
-from measurewise.qrda.validation.error_report import COLUMNS, rows
-from measurewise.qrda.validation.judging import Converting, Validating
 from measurewise.qrda.validation.rule_files import Category
 
-CSV: Final = "text/csv"
-JSON: Final = "application/json"
 _XML: Final = frozenset({"application/xml", "text/xml", "application/cda+xml", "application/hl7-sda+xml"})
 _ZIP: Final = frozenset({"application/zip", "application/x-zip-compressed"})
 _ANY: Final = frozenset({"application/octet-stream", ""})
@@ -80,23 +78,23 @@ def _judging(found: APIRouter) -> None:
     async def validate_3(
         request: Request, year: int | None = None, warnings: bool = False, kind: Category = "qrda3"
     ) -> Response:
-        work = Validating(category=kind, year=year, warnings=warnings)
-        return await _judged(request, "qrda/3/validate", work, "findings")
+        judging = Judging("validate", kind, year, warnings)
+        return await _judged(request, "qrda/3/validate", judging)
 
     @found.post(
         "/qrda/3/convert", tags=tags, openapi_extra=_FILES, responses=_WITH_CSV,
         summary="QRDA III judged as CMS does and converted to QPP JSON",
     )  # fmt: skip
     async def convert_3(request: Request) -> Response:
-        return await _judged(request, "qrda/3/convert", Converting(), "errors")
+        return await _judged(request, "qrda/3/convert", Judging("convert"))
 
     @found.post(
         "/qrda/1/validate", tags=tags, openapi_extra=_FILES, responses=_WITH_CSV,
         summary="QRDA I held to schema and schematrons",
     )  # fmt: skip
     async def validate_1(request: Request, year: int | None = None, warnings: bool = False) -> Response:
-        work = Validating(category="qrda1", year=year, warnings=warnings)
-        return await _judged(request, "qrda/1/validate", work, "findings")
+        judging = Judging("validate", "qrda1", year, warnings)
+        return await _judged(request, "qrda/1/validate", judging)
 
 
 def _importing(found: APIRouter) -> None:
@@ -126,7 +124,7 @@ def _submissions(found: APIRouter) -> None:
         if _kind(request) in _JSONS:
             content = await _json(request, "qpp/convert")
             return await _answered(request, "qpp/convert", lambda call: _of_reports(call, content))
-        return await _judged(request, "qpp/convert", Converting(), "errors", also=qpp.with_problems)
+        return await _judged(request, "qpp/convert", Judging("convert", submission=True))
 
     @found.post(
         "/qpp/validate", tags=tags, openapi_extra=_OBJECT,
@@ -178,8 +176,8 @@ def _imported(call: Call, sent: Sent, match: Match) -> Reply:
         found = sent.sources()
         if sent.is_archive and (len(found) > _IMPORTED_AT_ONCE or call.asynchronous):
             request = ImportingQrda1(str(sent.path.absolute()), sent.name, match)
-            queued = asynchronous.queue(call, qrda1_import.NAME, request)
-            qrda1_import.take_over(call.services, queued.job, sent.path)
+            queued = asynchronous.queue(call, qrda1_import.NAME, request, operation="qrda/1/$import")
+            take_over(call.services, queued.job, sent.path)
             return queued
     except BaseException:
         sent.path.unlink(missing_ok=True)
@@ -224,37 +222,28 @@ def _unbundled(resource: dict[str, Any]) -> Iterable[dict[str, Any]]:
     return [resource]
 
 
-async def _judged(
-    request: Request,
-    name: str,
-    work: Validating | Converting,
-    errors: str,
-    also: Callable[[dict[str, Any]], dict[str, Any]] = dict,
-) -> Response:
+async def _judged(request: Request, name: str, judging: Judging) -> Response:
     """One answer for a file, a list of answers for an archive; as CSV where the client prefers that."""
     await _permitted(request, name)
     sent = await _file(request)
-    as_csv = media.prefers(request, CSV)
+    asked = msgspec.structs.replace(judging, as_csv=media.prefers(request, CSV))
 
     def answered(call: Call) -> Reply:
-        _allowed(call, name)
         try:
-            answers = [(source, also(answer)) for source, answer in judged(sent, work)]
+            _allowed(call, name)
+            found = sent.sources()
+            if sent.is_archive and (len(found) > FILES_AT_ONCE or call.asynchronous):
+                job = JudgingMany(str(sent.path.absolute()), sent.name, asked)
+                queued = asynchronous.queue(call, qrda_judging.NAME, job, operation=name)
+                take_over(call.services, queued.job, sent.path)
+                return queued
+            answers = judged(sent, found, asked)
         finally:
+            # What a job has taken over is not there any more.
             sent.path.unlink(missing_ok=True)
-        status = 422 if not sent.is_archive and is_unread(answers[0][1]) else 200
-        if as_csv:
-            lines = [
-                row
-                for number, (source, answer) in enumerate(answers, start=1)
-                for row in rows(number, answer["file"], source.size, answer, errors)
-            ]
-            return Reply(_csv(lines), status, media_type=f"{CSV}; charset=utf-8")
-        if not sent.is_archive:
-            return Reply(answers[0][1], status, media_type=JSON)
-        whole = "OK" if all(answer["status"] == "OK" for _, answer in answers) else "ERR"
-        files = [answer for _, answer in answers]
-        return Reply({"status": whole, "files": files}, status, media_type=JSON)
+        status = 422 if not sent.is_archive and is_unread(answers[0].answer) else 200
+        content = whole_answer(asked, answers, is_archive=sent.is_archive)
+        return Reply(content, status, media_type=asked.media_type)
 
     return await respond(request, "operation", None, answered, operation=name)
 
@@ -325,11 +314,3 @@ async def _json(request: Request, name: str) -> Any:
         return await run_in_threadpool(lambda: parse_json(path.read_bytes()))
     finally:
         path.unlink(missing_ok=True)
-
-
-def _csv(lines: Iterable[Iterable[Any]]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
-    writer.writerow(COLUMNS)
-    writer.writerows(lines)
-    return stream.getvalue().encode()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from measurewise.api.fhir.outcomes import RequestError
+from measurewise.api.jobs.auditing import write_down
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick
-from measurewise.api.services.bulk_files import forget_import, import_folder, kept_seconds, remove_expired
+from measurewise.api.jobs.received import sent_file
+from measurewise.api.services.bulk_files import forget_import, kept_seconds, remove_expired
 from measurewise.api.services.context import Services
 from measurewise.api.services.qrda import Sent
 from measurewise.api.services.qrda_import import Imported, documents, groups, write_all
@@ -23,7 +23,6 @@ from measurewise.store.resources import parse
 
 NAME: Final = "qrda1-import"
 _SHARE: Final = 50
-_FILE: Final = "sent.zip"
 
 
 class ImportingQrda1(msgspec.Struct, frozen=True):
@@ -45,23 +44,9 @@ def _request(job: Job) -> ImportingQrda1:
     return msgspec.json.decode(job.request, type=ImportingQrda1)
 
 
-def take_over(services: Services, job: str, received: Path) -> Path:
-    """Move what was received to the job's files, unless that was done already; where it is then."""
-    file = import_folder(services, job) / _FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # The request and the worker both try, whichever comes first.
-    with suppress(FileNotFoundError):
-        received.replace(file)
-    return file
-
-
 def _sent(services: Services, job: Job) -> tuple[Sent, list[Source]]:
-    """The archive, in the folder of the job's files. Raises RequestError where it is gone."""
     request = _request(job)
-    file = take_over(services, job.id, Path(request.file))
-    if not file.is_file():
-        raise RequestError("the file that was sent is not there any more.", code="not-found", mend="Resend.")
-    sent = Sent(file, request.name, True)
+    sent = sent_file(services, job.id, Path(request.file), request.name)
     return sent, sent.sources()
 
 
@@ -100,7 +85,10 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
         read, failed = documents(sent, [source for source in found if sent.name_of(source) in wanted])
         if not tick():
             return Done(b"{}", 0)
-        outcome.patients = write_all(services, job.organization, read, _request(job).match)
+        outcome.patients = write_all(
+            services, job.organization, read, _request(job).match,
+            lambda connection, patient: write_down(connection, job, [patient]),
+        )  # fmt: skip
         outcome.not_read += failed
     return Done(to_json(outcome.answer()), len(share.documents) + len(share.not_read))
 

@@ -21,12 +21,11 @@ from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda.category1.archive import RATIO_LIMIT, TOTAL_LIMIT
 from measurewise.qrda.category1.reading import ImportedDocument, read_document
 from measurewise.qrda.category3.reading import SIZE_LIMIT
-from measurewise.qrda.validation.judging import GIVEN_UP, given_up
 from measurewise.qrda.validation.sources import ENTRY_LIMIT, Source, sources
-from measurewise.qrda.validation.workers import TIME_LIMIT, Ended, Workers
+from measurewise.qrda.validation.workers import TIME_LIMIT, Workers
 
 FILES_AT_ONCE: Final = 200
-"""So many files of an archive are answered for within a request."""
+"""So many files of an archive are answered for within a request; more are a job."""
 UNREADABLE: Final = 2
 _WAIT: Final = 120.0
 _SMALL: Final = 1 << 20
@@ -180,28 +179,3 @@ def end_processes() -> None:
         for found in _processes:
             found.close()
         _processes.clear()
-
-
-def judged(sent: Sent, work: Work) -> list[tuple[Source, dict[str, Any]]]:
-    """The answer of ``work`` (``Validating``, ``Converting``) for each document of a file.
-
-    Raises RequestError for archives with more than ``FILES_AT_ONCE``.
-    """
-    found = sent.sources()
-    if len(found) > FILES_AT_ONCE:
-        raise RequestError(
-            f"the archive has {len(found):,} reports, more than the {FILES_AT_ONCE} of one request.",
-            code="too-costly", mend="Split it, or use the command line.",
-        )  # fmt: skip
-    answers = []
-    for source, answer in zip(found, processes().each(work, found), strict=True):
-        told = given_up(source, answer) if isinstance(answer, Ended) else answer
-        answers.append((source, {**told, "file": sent.name_of(source)}))
-    return answers
-
-
-def is_unread(answer: dict[str, Any]) -> bool:
-    """Whether nothing could be judged: the file is no XML that can be read, or took too long."""
-    codes = {str(code) for code in answer.get("codes", ())}
-    stages = {str(one.get("stage")) for one in answer.get("findings", ())}
-    return bool(codes & {str(UNREADABLE), str(GIVEN_UP)} or stages & {"structure", "time"})

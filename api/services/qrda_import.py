@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -75,9 +75,16 @@ def groups(found: Iterable[ImportedDocument], match: Match) -> list[list[str]]:
 
 
 def write_all(
-    services: Services, organization: str, read: Sequence[ImportedDocument], match: Match
+    services: Services,
+    organization: str,
+    read: Sequence[ImportedDocument],
+    match: Match,
+    audited: Callable[[Connection, str], None] = lambda _, __: None,
 ) -> list[Json]:
-    """Merge documents and write their patients, each in a transaction; what became of each."""
+    """Merge documents and write their patients, each in a transaction; what became of each.
+
+    ``audited`` is told of each patient (by id) in the transaction that writes them.
+    """
     by_name = {document.name: document for document in read}
     told = []
     for patient in merge(read, match):
@@ -85,6 +92,7 @@ def write_all(
             own = [by_name[name] for name in patient.documents]
             stated = [(one.source, str(one.patient["id"])) for one in own]
             found = _Writing(services, connection, organization, patient, match, stated).write()
+            audited(connection, str(found["patient"]).partition("/")[2])
         found["notMapped"] = [
             {"document": name, "path": one.path, "reason": one.reason}
             for name in patient.documents
