@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from measurewise.engine import Period
 from measurewise.fhir_server_adapter.attribution import Span, group_members
 from measurewise.store.access import Access
 from measurewise.store.errors import NoSuchResourceError
-from measurewise.store.resources import patients, read
+from measurewise.store.resources import Stored, patients, read
+from measurewise.store.search import Criterion, Search, search
 from measurewise.store.search_index import moments
 from measurewise.store.tables import resources, search_values
 
@@ -40,7 +42,7 @@ class Subjects:
     kind: Kind
     patients: tuple[tuple[str, str], ...]
     missing: tuple[str, ...] = ()
-    """Members of a group who are not there: reported, never passed over in silence."""
+    """Members of a group who are not there, or are no patients: reported, never passed over in silence."""
 
 
 def find_subjects(connection: Connection, access: Access, asked: Asked, period: Period) -> Subjects:
@@ -85,41 +87,76 @@ def find_subjects(connection: Connection, access: Access, asked: Asked, period: 
         kind = "practitioner" if kind == "everybody" else kind
     if asked.locations:
         places = {("Location", location.rpartition("/")[2]) for location in asked.locations}
+        for place in sorted(places):
+            read(connection, access, *place)
         found = _intersect(found, _named(connection, access, places, period))
     return Subjects(kind, found, missing)
 
 
 def _members(
-    connection: Connection,
-    access: Access,
-    group: dict[str, Any],
-    period: Period,
-    within: frozenset[str] = frozenset(),
+    connection: Connection, access: Access, group: dict[str, Any], period: Period
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The patients of a Group who were members in the period, and those of them who are not there.
+    """The patients of a Group, and of the groups it holds, who were members in the period.
 
-    ``within`` are the groups that this one was reached through; one that holds itself adds nobody.
+    Beside them the members who are not there, or are no patients. A group is looked at once, however often
+    it is held. Raises RequestError for a group whose members cannot be told.
     """
+    found: dict[tuple[str, str], None] = {}
+    missing: dict[str, None] = {}
+    pending, seen = [group], {str(group.get("id"))}
+    while pending:
+        for number, member in enumerate(_listed(pending.pop())):
+            if not isinstance(member, dict):
+                missing[f"Group.member[{number}]"] = None
+                continue
+            if not _was_member(member, period):
+                continue
+            names = sorted(group_members({"member": [member]}, _span(period)))
+            stored = _first_known(connection, access, names)
+            if stored is None:
+                missing[" or ".join(names) or f"Group.member[{number}]"] = None
+            elif stored.type == "Patient":
+                found[stored.organization, stored.id] = None
+            elif stored.id not in seen:
+                seen.add(stored.id)
+                pending.append(stored.parsed())
+    return tuple(found), tuple(missing)
+
+
+def _listed(group: dict[str, Any]) -> list[Any]:
+    """The entries of ``Group.member``. Raises RequestError for a group that lists nobody it could list."""
     if group.get("type", "person") != "person":
         raise RequestError(f"the Group is of type '{group.get('type')}'.", where="Group.type")
-    found: dict[tuple[str, str], None] = {}
-    missing: list[str] = []
-    for reference in sorted(group_members(group, _span(period))):
-        kind, _, identity = reference.rpartition("/")
-        try:
-            if kind == "Group":
-                if identity in within:
-                    continue
-                inner = read(connection, access, "Group", identity).parsed()
-                members, lost = _members(connection, access, inner, period, within | {identity})
-                found.update(dict.fromkeys(members))
-                missing += lost
-            elif kind == "Patient":
-                stored = read(connection, access, "Patient", identity)
-                found[stored.organization, stored.id] = None
-        except NoSuchResourceError:
-            missing.append(reference)
-    return tuple(found), tuple(missing)
+    members = group.get("member", [])
+    if not isinstance(members, list):
+        raise RequestError("the members of the Group are no list.", code="structure", where="Group.member")
+    if not members and group.get("characteristic"):
+        raise RequestError(
+            "the Group says by characteristics who belongs to it; such groups are not worked out here.",
+            code="not-supported",
+            where="Group.characteristic",
+            mend="List its patients in Group.member.",
+        )
+    return members
+
+
+def _was_member(member: dict[str, Any], period: Period) -> bool:
+    return member.get("inactive") is not True and _span(period).overlaps(member.get("period"))
+
+
+def _first_known(connection: Connection, access: Access, names: list[str]) -> Stored | None:
+    """The Patient or Group that goes by one of these names: ``Type/id``, or ``system|value`` of a Patient."""
+    for name in names:
+        kind, _, identity = name.rpartition("/")
+        if "|" in name:
+            asked = Search("Patient", (Criterion.parse("identifier", name),), count=2, total=False)
+            matches = search(connection, access, asked, lambda _url: []).matches
+            if len(matches) == 1:
+                return matches[0]
+        elif kind in ("Patient", "Group"):
+            with suppress(NoSuchResourceError):
+                return read(connection, access, kind, identity)
+    return None
 
 
 def _attributed(
