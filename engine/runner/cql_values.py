@@ -3,7 +3,9 @@
 Using CQL with FHIR, "Type Mapping" (CQL to FHIR) and ``OperationDefinition/cpg-cql``. A list is a repeated
 ``return``; within another value it stands in parts named ``element``. Intervals stand in parts, the one form
 that keeps open bounds and bounds that are null. Dates and times have the precision and offset that CQL gave
-them, even where FHIR's own types would want more.
+them. FHIR has no time without seconds: one to the hour or minute is filled with zeros, and the extension
+time-precision says what was given. FHIR has no time of a day without an offset either, nor an empty string;
+these stand as CQL has them, for no other form would bring them back.
 """
 
 from __future__ import annotations
@@ -13,7 +15,17 @@ from typing import Any, Final
 
 from measurewise.engine.errors import ContentError
 from measurewise.engine.runner.issues import Issue, operation_outcome
-from measurewise.engine.runtime.temporal import MILLISECOND, Date, DateTime, Time, iso, pack
+from measurewise.engine.runtime.temporal import (
+    HOUR,
+    MILLISECOND,
+    MINUTE,
+    SECOND,
+    Date,
+    DateTime,
+    Time,
+    iso,
+    pack,
+)
 from measurewise.engine.runtime.uncertainty import Uncertainty, as_interval
 from measurewise.engine.runtime.values import (
     Boxed,
@@ -40,6 +52,8 @@ _CALENDAR_UNITS: Final = frozenset(
     for unit in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
     for ending in ("", "s")
 )
+_FILLED: Final = {HOUR: "h", MINUTE: "min"}
+"""The precisions of a time that FHIR wants filled, with their codes of time-precision."""
 _ENDS_OF_TIME: Final = frozenset((pack(1), pack(9999, 12, 31, 23, 59, 59, 999)))
 
 
@@ -63,6 +77,10 @@ def parameter(name: str, value: Any) -> Json:
     if value is None:
         return {"name": name, "_valueBoolean": _extended("data-absent-reason", "valueCode", "unknown")}
     kind = type(value)
+    if kind is Time:
+        return {"name": name, **_time_parts(value)}
+    if kind is DateTime:
+        return {"name": name, **_datetime_parts(value)}
     simple = _SIMPLE.get(kind)
     if simple is not None:
         element, written = simple
@@ -97,6 +115,25 @@ def _bounds(value: Interval) -> list[Json]:
         parameter("highClosed", value.high_closed),
         parameter("high", value.high),
     ]
+
+
+def _time_parts(value: Time) -> Json:
+    """The Time with its seconds, and with time-precision where CQL gave none."""
+    precision = _FILLED.get(value.precision)
+    if precision is None:
+        return {"valueTime": iso(value)}
+    declared = _extended("time-precision", "valueCode", precision)
+    return {"valueTime": iso(Time(value.local, SECOND)), "_valueTime": declared}
+
+
+def _datetime_parts(value: DateTime) -> Json:
+    """As ``_time_parts``, where an offset makes a FHIR dateTime of it."""
+    precision = _FILLED.get(value.precision)
+    if precision is None or value.offset is None:
+        return {"valueDateTime": _datetime(value)}
+    filled = DateTime(value.local, SECOND, value.offset)
+    declared = _extended("time-precision", "valueCode", precision)
+    return {"valueDateTime": iso(filled), "_valueDateTime": declared}
 
 
 def _datetime(value: DateTime) -> str:
@@ -147,8 +184,6 @@ _SIMPLE: Final[dict[type, tuple[str, Any]]] = {
     Decimal: ("valueDecimal", _decimal),
     str: ("valueString", str),
     Date: ("valueDate", iso),
-    DateTime: ("valueDateTime", _datetime),
-    Time: ("valueTime", iso),
     Quantity: ("valueQuantity", _quantity),
     Ratio: ("valueRatio", _ratio),
     Code: ("valueCoding", _coding),

@@ -47,7 +47,6 @@ def answer(expression: str) -> list[dict[str, Any]]:
         ("minimum DateTime", "valueDateTime", "0001-01-01T00:00:00.000Z"),
         ("maximum DateTime", "valueDateTime", "9999-12-31T23:59:59.999Z"),
         ("ToDateTime('2014-01-01T00:00:00Z')", "valueDateTime", "2014-01-01T00:00:00+00:00"),
-        ("@T10", "valueTime", "10"),
         ("@T10:30:05.120", "valueTime", "10:30:05.120"),
         ("5 'mg'", "valueQuantity", {"value": Decimal(5), **MG}),
         (
@@ -81,6 +80,21 @@ def test_each_type_has_its_element(expression, element, value):
     (given,) = answer(expression)
     assert given == {element: value}
     assert type(given[element]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "element", "value", "precision"),
+    [
+        ("@T10", "valueTime", "10:00:00", "h"),
+        ("@T10:30", "valueTime", "10:30:00", "min"),
+        ("@2012-02-29T10+01:00", "valueDateTime", "2012-02-29T10:00:00+01:00", "h"),
+        ("@2012-02-29T10:30Z", "valueDateTime", "2012-02-29T10:30:00+00:00", "min"),
+    ],
+)
+def test_a_time_without_seconds_is_filled_and_says_its_precision(expression, element, value, precision):
+    (given,) = answer(expression)
+    declared = {"extension": [{"url": f"{EXTENSIONS}time-precision", "valueCode": precision}]}
+    assert given == {element: value, f"_{element}": declared}
 
 
 def test_null_and_what_is_empty_are_told_apart():
