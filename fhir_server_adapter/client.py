@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote_plus, urljoin, urlsplit
 
 import httpx
 import msgspec
@@ -30,6 +32,22 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _READ_ONLY_POST = ("/_search",)
 _IDLE_PAGES = 100
 """Pages on end without anything new after which no more is expected to come."""
+_quoted = lru_cache(1024)(quote_plus)
+"""The same lists of codes and of patients stand in one search after another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The resources of one page that no page before it had, and the page's JSON as it came."""
+
+    resources: list[dict[str, Any]]
+    text: bytes
+
+    def mentions(self, kinds: Collection[str]) -> bool:
+        """Whether references to resources of some types can stand in it; False only where none does."""
+        # a slash or a letter may be written as an escape, which servers hardly ever do
+        written_oddly = b"\\/" in self.text or b"\\u" in self.text
+        return written_oddly or any(f"{kind}/".encode() in self.text for kind in kinds)
 
 
 class FhirClient:
@@ -166,7 +184,7 @@ class FhirClient:
         stated = {"Accept": FHIR_JSON, "X-Request-Id": request_id, **(headers or {})}
         body = content
         if form is not None:
-            body = str(httpx.QueryParams(list(form))).encode()
+            body = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in form).encode()
             stated["Content-Type"] = "application/x-www-form-urlencoded"
         target = httpx.URL(url)
         if parameters:
@@ -232,28 +250,41 @@ class FhirClient:
     async def search(
         self, resource_type: str, parameters: Parameters, *, post: bool = True
     ) -> AsyncIterator[Any]:
-        """The resources that a search finds, from all pages, each ``(type, id)`` once, included ones too.
+        """The resources that a search finds, from all pages; see :meth:`search_pages`."""
+        async for page in self.search_pages(resource_type, parameters, post=post):
+            for resource in page.resources:
+                yield resource
+
+    async def search_pages(
+        self, resource_type: str, parameters: Parameters, *, post: bool = True
+    ) -> AsyncIterator[Page]:
+        """The pages of a search, with each resource ``(type, id)`` once, included ones too.
 
         By POST ``_search``, so that no patient stands in a URL; where the server refuses that (405, 501),
         by GET. An OperationOutcome that comes with the results is left out. Raises SourceError for a page
         that repeats.
         """
-        bundle: Any = None
+        first: httpx.Response | None = None
         if post and not self._no_post_search:
             try:
-                response = await self.send("POST", self.url(f"{resource_type}/_search"), form=parameters)
-                bundle = read_json(response)
+                first = await self.send("POST", self.url(f"{resource_type}/_search"), form=parameters)
             except SourceError as error:
                 if error.status not in (405, 501):
                     raise
                 self._no_post_search = True
-        if bundle is None:
-            bundle = await self.get(resource_type, parameters)
-        async for resource in self.pages(bundle, resource_type):
-            yield resource
+        if first is None:
+            first = await self.send("GET", self.url(resource_type), parameters=parameters)
+        async for page in self._pages(first, resource_type):
+            yield page
 
-    async def pages(self, bundle: Any, what: str) -> AsyncIterator[Any]:
-        """The resources of a searchset and of the pages that its ``next`` links lead to, each once.
+    async def pages(self, address: str, parameters: Parameters = ()) -> AsyncIterator[Page]:
+        """What a GET gives that answers with a searchset, as :meth:`search_pages` does."""
+        first = await self.send("GET", self.url(address), parameters=parameters)
+        async for page in self._pages(first, address):
+            yield page
+
+    async def _pages(self, response: httpx.Response, what: str) -> AsyncIterator[Page]:
+        """The pages from a first one on, by the ``next`` links.
 
         Raises SourceError (code ``incomplete``) for pages that go in a circle or bring nothing new, and where
         fewer came than the server said there are (``Bundle.total``).
@@ -264,6 +295,7 @@ class FhirClient:
         entries = 0
         idle = 0
         while True:
+            bundle = read_json(response)
             if type(bundle) is not dict or bundle.get("resourceType") != "Bundle":
                 raise SourceError(
                     "the server answered a search with something else than a Bundle.",
@@ -272,21 +304,10 @@ class FhirClient:
                 )
             if type(bundle.get("total")) is int:
                 total = bundle["total"]
-            before = entries
-            for entry in bundle.get("entry") or ():
-                resource = entry.get("resource") if type(entry) is dict else None
-                if type(resource) is not dict:
-                    continue
-                if _is_outcome(entry, resource):
-                    entries += 1
-                    continue
-                key = (str(resource.get("resourceType")), str(resource.get("id")))
-                if resource.get("id") is not None:
-                    if key in known:
-                        continue
-                    known.add(key)
-                entries += 1
-                yield resource
+            new, outcomes = _new_resources(bundle, known)
+            entries += len(new) + outcomes
+            if new:
+                yield Page(new, response.content)
             link = next_link(bundle)
             if link is None:
                 if total is not None and entries < total:
@@ -297,14 +318,36 @@ class FhirClient:
                         code="incomplete",
                     )
                 return
-            idle = idle + 1 if entries == before else 0
+            idle = 0 if new or outcomes else idle + 1
             url = self.url(link)
             if url in visited or idle >= _IDLE_PAGES:
                 raise SourceError(
                     "the server's pages go in a circle.", where=place("GET", url), code="incomplete"
                 )
             visited.add(url)
-            bundle = await self.get(url)
+            response = await self.send("GET", url)
+
+
+def _new_resources(
+    bundle: Mapping[str, Any], known: set[tuple[str, str]]
+) -> tuple[list[dict[str, Any]], int]:
+    """The resources of a page that are not ``known``, which they become; how many outcomes it tells."""
+    found: list[dict[str, Any]] = []
+    outcomes = 0
+    for entry in bundle.get("entry") or ():
+        resource = entry.get("resource") if type(entry) is dict else None
+        if type(resource) is not dict:
+            continue
+        if _is_outcome(entry, resource):
+            outcomes += 1
+            continue
+        if resource.get("id") is not None:
+            key = (str(resource.get("resourceType")), str(resource["id"]))
+            if key in known:
+                continue
+            known.add(key)
+        found.append(resource)
+    return found, outcomes
 
 
 def read_json(response: httpx.Response) -> Any:

@@ -25,15 +25,19 @@ class Gathered:
         self._unread: list[Resource] = []
         self._wanted: set[Key] = set()
 
-    def add(self, resource: Any) -> None:
-        """Keep a resource. Raises SourceError for something that is none."""
+    def add(self, resource: Any, *, refers: bool = True) -> None:
+        """Keep a resource; one that is known not to refer to anything of interest is not looked through.
+
+        Raises SourceError for something that is none.
+        """
         if type(resource) is not dict or not resource.get("resourceType"):
             raise SourceError("the server gave something that is no resource.", code="structure")
         identity = resource.get("id")
         # a server's resources have ids; one without is kept under a name of its own
         key = str(identity) if identity else f"#{len(self._found)}"
         self._found[str(resource["resourceType"]), key] = resource
-        self._unread.append(resource)
+        if refers:
+            self._unread.append(resource)
 
     def adopt(self, shared: Mapping[Key, Resource], kinds: frozenset[str]) -> set[Key]:
         """Take from ``shared`` what is referred to, and what that refers to; what is not there."""

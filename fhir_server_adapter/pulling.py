@@ -123,7 +123,7 @@ class SearchedPatients(_Served):
         patients: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         count: int = _PAGE,
-        together: int = 20,
+        together: int = 40,
     ) -> None:
         """``patients`` are ids, all of the server's by default; ``count`` is the page size asked for.
 
@@ -137,12 +137,14 @@ class SearchedPatients(_Served):
         await self._patients_themselves(gathered)
         for search in self._plan.searches:
             for parameters in search.requests(gathered, self._count):
-                async for resource in self._client.search(search.resource_type, parameters):
-                    kind = str(resource.get("resourceType"))
-                    if kind in BY_REFERENCE:
-                        shared[kind, str(resource.get("id"))] = resource
-                    else:
-                        _deal_out(resource, gathered)
+                async for page in self._client.search_pages(search.resource_type, parameters):
+                    refers = page.mentions(self._by_reference)
+                    for resource in page.resources:
+                        kind = str(resource.get("resourceType"))
+                        if kind in BY_REFERENCE:
+                            shared[kind, str(resource.get("id"))] = resource
+                        else:
+                            _deal_out(resource, gathered, refers)
 
     async def _patients_themselves(self, gathered: dict[str, Gathered]) -> None:
         if len(gathered) == 1:
@@ -182,25 +184,26 @@ class EverythingPatients(_Served):
     async def _gather(self, gathered: dict[str, Gathered], shared: dict[Key, Resource]) -> None:
         for patient_id, found in gathered.items():
             address = f"Patient/{patient_id}/$everything"
-            first = await self._client.get(address, [("_count", str(self._count))])
-            async for resource in self._client.pages(first, address):
-                # a link to another Patient (a mother, a duplicate) may come along
-                if resource.get("resourceType") != "Patient" or resource.get("id") == patient_id:
-                    found.add(resource)
+            async for page in self._client.pages(address, [("_count", str(self._count))]):
+                refers = page.mentions(self._by_reference)
+                for resource in page.resources:
+                    # a link to another Patient (a mother, a duplicate) may come along
+                    if resource.get("resourceType") != "Patient" or resource.get("id") == patient_id:
+                        found.add(resource, refers=refers)
 
 
-def _deal_out(resource: Resource, gathered: dict[str, Gathered]) -> None:
+def _deal_out(resource: Resource, gathered: dict[str, Gathered], refers: bool) -> None:
     """Give a resource that a search found to those whose it is."""
     if len(gathered) == 1:
         for found in gathered.values():
-            found.add(resource)
+            found.add(resource, refers=refers)
         return
     whose = owners(resource) & gathered.keys()
     if not whose:
         # found by an element that does not say whose it is: then each patient is searched for alone
         raise SourceError("a resource does not say whose it is.", where=_name(resource), status=200)
     for patient_id in whose:
-        gathered[patient_id].add(resource)
+        gathered[patient_id].add(resource, refers=refers)
 
 
 def _name(resource: Resource) -> str:

@@ -34,6 +34,9 @@ class Measures:
         )
         self._engine = Engine(content, missing_valuesets="empty", cache=ProgramCache.default())
         self.prepared: Prepared = self._engine.prepare(*SHIPPED, *OFFICIAL, period="2026")
+        # as the runner of the engine does: walks of the collector over what stays cost more than evaluation
+        gc.collect()
+        gc.freeze()
 
     @property
     def count(self) -> int:
@@ -59,12 +62,8 @@ class Measures:
 
     async def counted(self, source: PatientSource) -> Counts:
         """Every patient of a source, evaluated as they come."""
-        # as the runner of the engine does: walks of the collector over parsed JSON cost more than evaluation
-        gc.collect()
-        gc.freeze()
         gc.disable()
         try:
             return {pulled.patient_id: self.evaluated(pulled.record()) async for pulled in source.patients()}
         finally:
-            gc.unfreeze()
             gc.enable()
