@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, and_, or_, true
+from sqlalchemy import ColumnElement, FromClause, Table, and_, or_, true
 
 from measurewise.store.errors import ForbiddenError
 
@@ -25,8 +25,8 @@ class Access:
     organizations: frozenset[str] | None
     patient: str | None = None
 
-    def rows(self, table: Table) -> ColumnElement[bool]:
-        """The condition on a table with ``organization`` and ``patient`` columns: every query takes it."""
+    def rows(self, table: FromClause) -> ColumnElement[bool]:
+        """The condition on a table with ``organization`` and ``patient`` columns: each query takes it."""
         conditions: list[ColumnElement[bool]] = []
         if self.organizations is not None:
             conditions.append(table.c.organization.in_([SHARED, *sorted(self.organizations)]))

@@ -39,3 +39,19 @@ class SearchError(MeasurewiseError):
     """A search that names an unknown parameter or has a value of the wrong form."""
 
     code = "invalid"
+
+
+class UnsupportedSearchError(SearchError):
+    """A search parameter or modifier that is not offered, which a client may ask to be left out."""
+
+
+class PreconditionError(ConflictError):
+    """The resource is not at the version that a change was made for (``If-Match``)."""
+
+    status = 412
+
+
+class TooMuchError(MeasurewiseError):
+    """An answer that would be larger than any client wants."""
+
+    code = "too-costly"

@@ -26,14 +26,20 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BEGINNING: Final = -(2**62)
 END: Final = 2**62
 _LONGEST: Final = 1000
+ANY_TYPE: Final = "*"
+"""Stands for every resource type among those that a reference can refer to."""
 
 
 class Parameter(NamedTuple):
-    """A search parameter of a resource type; ``paths`` are alternatives, each of element names."""
+    """A search parameter of a resource type; ``paths`` are alternatives, each of element names.
+
+    ``targets`` are the types that a reference can refer to, or ``ANY_TYPE``.
+    """
 
     name: str
     kind: Kind
     paths: tuple[tuple[str, ...], ...]
+    targets: tuple[str, ...] = ()
 
 
 class Value(NamedTuple):
@@ -52,8 +58,13 @@ def parameters(resource_type: str) -> dict[str, Parameter]:
     table = _tables()
     found = {**table["*"], **table.get(resource_type, {})}
     return {
-        name: Parameter(name, kind, tuple(tuple(path.split(".")) for path in paths.split("|")))
-        for name, (kind, paths) in found.items()
+        name: Parameter(
+            name,
+            kind,
+            tuple(tuple(path.split(".")) for path in paths.split("|")),
+            tuple(type_name for names in targets for type_name in names.split("|")),
+        )
+        for name, (kind, paths, *targets) in found.items()
     }
 
 

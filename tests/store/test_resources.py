@@ -186,7 +186,7 @@ def test_searches_find_what_fhir_says(database: Database, name: str, value: str,
         ("flavour", "x", "not searched by 'flavour'"),
         ("date", "yesterday", "is no date"),
         ("code:text", "x", "':text' is not served"),
-        ("encounter.status", "finished", "chained"),
+        ("encounter.flavour", "x", "not searched by 'flavour'"),
         ("date:missing", "perhaps", "true or false"),
     ],
 )
