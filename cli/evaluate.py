@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from measurewise.engine.measure.results import PatientResult
     from measurewise.engine.runner.batch import Batch, Keep
     from measurewise.engine.runner.issues import Issue
+    from measurewise.engine.runner.patients import Patients
     from measurewise.engine.runner.period import Period
 
 ReportKind = Literal["individual", "subject-list", "summary"]
@@ -48,11 +49,12 @@ _MOST_ISSUES: Final = 1000
 def evaluate(
     *,
     patients: Annotated[
-        Path | None,
+        str | None,
         Parameter(
             allow_leading_hyphen=True,
             help="NDJSON (a bundle a line), a bundle, a folder of such files, or a folder of Bulk Data; each "
-            "also .gz; - for NDJSON on standard input.",
+            "also .gz or .zst, by path, https:// or an address that fsspec knows (s3://); - for NDJSON on "
+            "standard input.",
         ),
     ] = None,
     server: Annotated[
@@ -132,8 +134,8 @@ def evaluate(
     from measurewise.cli.summary_table import summary_tables
     from measurewise.engine.content.content import load_content
     from measurewise.engine.runner.batch import Preparation, evaluate_patients
-    from measurewise.engine.runner.patients import Patients
     from measurewise.engine.runner.period import Period, offset_minutes
+    from measurewise.fhir_server_adapter.landing import patients_at
 
     if report == "individual" and json and output is None:
         raise MeasurewiseError(
@@ -167,7 +169,7 @@ def evaluate(
         )
     source: Patients | ServerPatients
     if patients is not None:
-        source = Patients(patients)
+        source = patients_at(patients)
         prepared = preparation.prepared()
     else:
         options = ServerOptions(

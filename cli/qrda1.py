@@ -49,7 +49,7 @@ _SHOWN = 20
 def write(
     *,
     patients: Annotated[
-        Path,
+        str,
         Parameter(help="Patients as measurewise evaluate takes them: NDJSON, a bundle, a folder, Bulk Data."),
     ],
     period: Annotated[str, Parameter(help="Measurement period: 2026, or 2026-01-01/2026-12-31.")],
@@ -87,7 +87,7 @@ def write(
     carried as FHIR elements, what is lost, what a template required and the record has not.
     """
     from measurewise.engine import Engine, Period, load_content, read_record
-    from measurewise.engine.runner.patients import Patients
+    from measurewise.fhir_server_adapter.landing import patients_at
     from measurewise.qrda.category1.document import Settings
     from measurewise.qrda.category1.export import Export
 
@@ -109,7 +109,7 @@ def write(
         elements=not templates_only,
         cms=_hospital(cms),
     )
-    found = Patients(patients)
+    found = patients_at(patients)
     failed: list[str] = []
     lost: Counter[str] = Counter()
     with (
