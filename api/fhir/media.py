@@ -17,7 +17,8 @@ from measurewise.engine.measure.reports.edge import to_json
 from measurewise.store.resources import parse
 
 FHIR_JSON: Final = "application/fhir+json"
-_JSON: Final = frozenset({FHIR_JSON, "application/json", "text/json", "json"})
+_JSON: Final = frozenset({FHIR_JSON, "application/json+fhir", "application/json", "text/json", "json"})
+"""What says JSON; ``application/json+fhir`` is its name in DSTU 2, and some clients' still."""
 _ANY: Final = frozenset({"*/*", "application/*", ""})
 _FORM: Final = "application/x-www-form-urlencoded"
 NDJSON: Final = "application/fhir+ndjson"

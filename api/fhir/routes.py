@@ -145,9 +145,9 @@ def _posted(operation: Operation, body: bytes, pairs: Sequence[tuple[str, str]])
     )
     if not pairs:
         return sent
-    twice = set(given.values) & set(sent.values)
+    twice = [name for name in given.values if name in sent and given.all(name) != sent.all(name)]
     if twice:
-        raise RequestError(f"the parameter '{min(twice)}' is in the address and in the body.")
+        raise RequestError(f"the parameter '{min(twice)}' is not the same in the address and in the body.")
     together = Arguments({**given.values, **sent.values})
     for parameter in operation.parameters:
         if parameter.minimum and parameter.name not in together:

@@ -17,9 +17,14 @@ from measurewise.engine.content.notice import Notice
 from measurewise.engine.content.resolution import ResolvedLibrary
 from measurewise.engine.content.value_set_use import ValueSetUse, value_set_uses
 from measurewise.engine.runner.compilation import criteria_of
+from measurewise.fhir_server_adapter.search_plan import BY_REFERENCE
+from measurewise.store.search_index import parameters
 
 _PROFILE: Final = "http://hl7.org/fhir/us/cqfmeasures/StructureDefinition/module-definition-library-cqfm"
 _TYPES: Final = "http://terminology.hl7.org/CodeSystem/library-type"
+_QUERY_PATTERN: Final = "http://hl7.org/fhir/us/cqfmeasures/StructureDefinition/cqfm-fhirQueryPattern"
+_PATIENT: Final = "{{context.patientId}}"
+"""Stands for the patient's id in a query (QM IG, fhirQueryPattern)."""
 _MOST_CODES: Final = 500
 
 
@@ -107,13 +112,35 @@ def module_definition(
 
 
 def _data_requirement(retrieval: Retrieval) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": retrieval.resource_type}
+    query = {"url": _QUERY_PATTERN, "valueString": _query(retrieval)}
+    found: dict[str, Any] = {"extension": [query], "type": retrieval.resource_type}
     if retrieval.template is not None:
         found["profile"] = [retrieval.template]
     if retrieval.code_filter is not None:
         coded = retrieval.code_filter
         found["codeFilter"] = [_code_filter(element.name, coded) for element in coded.elements]
     return found
+
+
+def _query(retrieval: Retrieval) -> str:
+    """The search that finds it for one patient, or more than it where no search parameter has its codes."""
+    kind = retrieval.resource_type
+    if kind == "Patient":
+        return f"/Patient?_id={_PATIENT}"
+    conditions = [] if kind in BY_REFERENCE else [f"patient=Patient/{_PATIENT}"]
+    coded = retrieval.code_filter
+    if coded is not None and len(coded.elements) == 1:
+        path = (coded.elements[0].name,)
+        named = [
+            one.name for one in parameters(kind).values() if one.kind == "token" and one.paths == (path,)
+        ]
+        if named and coded.value_set is not None:
+            version = f"|{coded.version}" if coded.version else ""
+            conditions.insert(0, f"{named[0]}:in={coded.value_set}{version}")
+        elif named and 0 < len(coded.codes) <= _MOST_CODES:
+            codes = ",".join(f"{system}|{code}" if system else code for system, code in coded.codes)
+            conditions.insert(0, f"{named[0]}={codes}")
+    return f"/{kind}?{'&'.join(conditions)}" if conditions else f"/{kind}"
 
 
 def _code_filter(path: str, code_filter: CodeFilter) -> dict[str, Any]:

@@ -57,3 +57,17 @@ def test_a_package_has_all_that_the_measure_needs_to_run(client: TestClient) -> 
     assert [r["id"] for r in resources if r["resourceType"] == "Measure"] == [MEASURE]
     prepared = Engine(Content.of(json.loads(json.dumps(resources)))).prepare(period="2026")
     assert prepared.remarks() == []
+
+
+def test_each_requirement_has_the_search_that_finds_it(client: TestClient) -> None:
+    pattern = "http://hl7.org/fhir/us/cqfmeasures/StructureDefinition/cqfm-fhirQueryPattern"
+    found = client.get(f"/fhir/Measure/{MEASURE}/$data-requirements").json()["dataRequirement"]
+    queries = {one["extension"][0]["valueString"] for one in found if one["extension"][0]["url"] == pattern}
+    value_sets = "https://measurewise.example/ValueSet/"
+    assert "/Coverage?patient=Patient/{{context.patientId}}" in queries
+    assert (
+        f"/Encounter?type:in={value_sets}outpatient-visit&patient=Patient/{{{{context.patientId}}}}"
+        in queries
+    )
+    for query in queries:
+        assert client.get("/fhir" + query.replace("{{context.patientId}}", "nobody")).json()["total"] == 0
