@@ -45,6 +45,8 @@ NO_DATA: Final = frozenset({"MeasureReport"})
 
 _REFERENCE: Final = re.compile(rb'"reference":\s*"(?:https?://[^"]+/)?([A-Z][A-Za-z]+)/')
 _CONTENT: Final = "content"
+# asked for several times in every request, so that it is put together once
+_CONTENT_REVISION: Final = select(content_revisions.c.number).where(content_revisions.c.name == _CONTENT)
 _CONTAINED: Final = b'"contained"'
 _LOCK_CLASS: Final = 0x4D57
 _TRIES: Final = 20
@@ -120,8 +122,7 @@ def changed(connection: Connection, organization: str, changes: Iterable[Change]
 
 def content_revision(connection: Connection) -> int:
     """A number that grows with every change to measures, libraries, value sets and code systems."""
-    query = select(content_revisions.c.number).where(content_revisions.c.name == _CONTENT)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_CONTENT_REVISION).scalar_one())
 
 
 def mark_stale(
