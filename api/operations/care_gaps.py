@@ -5,6 +5,7 @@ https://hl7.org/fhir/us/davinci-deqm/STU5/OperationDefinition-care-gaps.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from measurewise.api.fhir import asynchronous
@@ -13,9 +14,10 @@ from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import care_gaps as job
-from measurewise.api.operations.evaluate import MEASURES, PERIOD
+from measurewise.api.operations.evaluate import MANIFEST, MEASURES, PERIOD
 from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, measures_about, prepare_gaps
 from measurewise.api.services.measures import canonical_of, measures_named
+from measurewise.api.services.provenance import at_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine.measure.gaps import GapStatus
 from measurewise.engine.measure.reports.edge import to_json
@@ -38,6 +40,7 @@ _PARAMETERS: Final = (
     Declared("measure", "canonical", "As measureUrl.", maximum=None),
     Declared("topic", "string", "Only measures of this topic: system|code, a code or a text.", maximum=None),
     Declared("program", "string", "Only measures of this programme.", maximum=None),
+    MANIFEST,
     Declared("reporter", "string", "Who reports: Organization/[id] or Practitioner/[id]."),
     Declared("isDocument", "boolean", "Whether each patient's gaps come as a document; true if not given."),
 )
@@ -59,7 +62,8 @@ def find_care_gaps(call: Call) -> Reply:
     _check_reference("organization", organization, ("Organization",))
     _check_reference("practitioner", practitioner, ("Practitioner",))
     call.principal.check_subject(subject)
-    measures = _measures(call)
+    fixed = fixed_versions(services, arguments.text("manifest"))
+    measures = _measures(call, fixed)
     request = CareGapsRequest(
         measures,
         arguments.required("periodStart"),
@@ -68,6 +72,7 @@ def find_care_gaps(call: Call) -> Reply:
         or (GapStatus.OPEN, GapStatus.CLOSED, GapStatus.PROSPECTIVE),
         arguments.text("reporter") or organization,
         arguments.one("isDocument") is not False,
+        fixed=fixed,
     )
     request.period.interval(services.settings.zone_minutes)
     prepare_gaps(services, request)
@@ -82,22 +87,31 @@ def find_care_gaps(call: Call) -> Reply:
     return Reply(to_json(job.answer(documents, issues)), touched=touched, patients=patients)
 
 
-def _measures(call: Call) -> tuple[str, ...]:
-    """The measures named, or all; of these those with the topics and programmes asked for."""
+def _measures(call: Call, fixed: Mapping[str, str]) -> tuple[str, ...]:
+    """The measures named, or all; of these those with the topics and programmes asked for.
+
+    ``fixed`` are the versions that a manifest fixes.
+    """
     arguments = call.arguments
     content = call.services.catalog.content
     topics = [str(topic) for topic in arguments.all("topic")]
     programs = [str(program) for program in arguments.all("program")]
     named: list[Any] = [
         arguments.all("measureId"),
-        [*arguments.all("measureUrl"), *arguments.all("measure")],
+        at_fixed_versions([*arguments.all("measureUrl"), *arguments.all("measure")], fixed),
         arguments.all("measureIdentifier"),
     ]
     about = {canonical_of(measure): None for measure in measures_about(content, topics, programs)}
     if any(named):
         found = [name for name in measures_named(call.services.catalog, *named) if name in about]
     else:
-        found = [name for name in about if _is_proportion(content.measure(name).resource)]
+        at_theirs = {f"{url}|{version}" for url, version in fixed.items()}
+        found = [
+            name
+            for name in about
+            if _is_proportion(content.measure(name).resource)
+            and (name.partition("|")[0] not in fixed or name in at_theirs)
+        ]
     if not found:
         raise RequestError(
             "no measure has this topic and programme.", code="not-found", where="topic", status=404

@@ -14,6 +14,7 @@ from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, report_kind
 from measurewise.api.services.evaluation import EvaluationRequest
 from measurewise.api.services.measures import measures_named
+from measurewise.api.services.provenance import at_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked
 
 MEASURES: Final = (
@@ -24,6 +25,10 @@ MEASURES: Final = (
 PERIOD: Final = (
     Declared("periodStart", "date", "The first day of the measurement period.", minimum=1),
     Declared("periodEnd", "date", "The last day of the measurement period, included.", minimum=1),
+)
+
+MANIFEST: Final = Declared(
+    "manifest", "canonical", "A Library of type asset-collection: compute with its versions, or not at all."
 )
 
 _PARAMETERS: Final = (
@@ -43,19 +48,18 @@ _PARAMETERS: Final = (
         "dateTime",
         "With individual reports: evaluated resources that have changed since.",
     ),
-    Declared("manifest", "canonical", "Refused: a report says which versions it was computed with."),
+    MANIFEST,
 )
 
 
 def evaluate(call: Call) -> Reply:
     """The Bundles of MeasureReports. Raises MeasurewiseError for what cannot be honoured."""
     arguments = call.arguments
-    if "manifest" in arguments:
-        raise refused("manifest", "is not supported; name measures with |version instead")
+    fixed = fixed_versions(call.services, arguments.text("manifest"))
     measures = measures_named(
         call.services.catalog,
         [call.target[1]] if call.target[1] else arguments.all("measureId"),
-        [*arguments.all("measureUrl"), *arguments.all("measure")],
+        at_fixed_versions([*arguments.all("measureUrl"), *arguments.all("measure")], fixed),
         arguments.all("measureIdentifier"),
     )
     if call.target[1] is not None and any(name in arguments for name in ("measureId", "measureUrl")):
@@ -72,6 +76,7 @@ def evaluate(call: Call) -> Reply:
         reporter=arguments.text("reporter"),
         parameters=arguments.one("parameters"),
         changed_since=arguments.text("lastReceivedOn"),
+        fixed=fixed,
     )
     practitioner, organization = _provider(call)
     asked = Asked(subject, group, practitioner, organization, tuple(arguments.all("location")))

@@ -10,9 +10,10 @@ from measurewise.api.fhir.arguments import Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.fhir.outcomes import RequestError, information
-from measurewise.api.operations.evaluate import MEASURES, PERIOD
+from measurewise.api.operations.evaluate import MANIFEST, MEASURES, PERIOD
 from measurewise.api.services.exchange import bundle_parts, collect, submit
 from measurewise.api.services.measures import measures_named
+from measurewise.api.services.provenance import at_fixed_versions, check_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine import Period
 
@@ -23,6 +24,7 @@ _COLLECT: Final = (
     Declared("subject", "string", "Patient/[id] or Group/[id]."),
     Declared("subjectGroup", "Group", "The subjects as a Group in the request."),
     Declared("practitioner", "string", "Practitioner/[id]: only the patients who are theirs."),
+    MANIFEST,
     Declared("reporter", "string", "Who reports: Organization/[id] or Practitioner/[id]."),
     Declared("lastReceivedOn", "dateTime", "Only data that have changed since."),
     Declared("validateResources", "boolean", "Only false is honoured.", codes=("false",)),
@@ -38,10 +40,11 @@ def collect_data(call: Call) -> Reply:
     """Parameters of Bundles, one a subject: its data-collection reports, one a measure, and the data."""
     arguments = call.arguments
     services = call.services
+    fixed = fixed_versions(services, arguments.text("manifest"))
     measures = measures_named(
         services.catalog,
         [call.target[1]] if call.target[1] else arguments.all("measureId"),
-        [*arguments.all("measureUrl"), *arguments.all("measure")],
+        at_fixed_versions([*arguments.all("measureUrl"), *arguments.all("measure")], fixed),
         arguments.all("measureIdentifier"),
     )
     subject, group = arguments.text("subject"), arguments.one("subjectGroup")
@@ -50,6 +53,7 @@ def collect_data(call: Call) -> Reply:
     call.principal.check_subject(subject)
     period = Period(arguments.required("periodStart"), arguments.required("periodEnd"))
     period.interval(services.settings.zone_minutes)
+    check_fixed_versions(services.catalog, measures, period, fixed)
     with services.database.read() as connection:
         asked = Asked(subject, group, arguments.text("practitioner"))
         found = find_subjects(connection, call.access, asked, period)

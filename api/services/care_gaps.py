@@ -17,6 +17,7 @@ import msgspec
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.services.context import Services
 from measurewise.api.services.evaluation import Evaluated, evaluate_stored
+from measurewise.api.services.provenance import check_fixed_versions, say_what_it_was_computed_with
 from measurewise.engine import Content, Period, Prepared, Reporting, individual_report
 from measurewise.engine.content.content import MeasureContent
 from measurewise.engine.measure.gaps import GapStatus, Standing, gap_status, has_gaps, standing
@@ -47,6 +48,8 @@ class CareGapsRequest(msgspec.Struct, frozen=True):
     reporter: str | None = None
     as_document: bool = True
     today: str = ""
+    # Versions by canonical URL that a manifest fixes.
+    fixed: dict[str, str] = {}
 
     @property
     def period(self) -> Period:
@@ -94,8 +97,9 @@ def measures_about(content: Content, topics: Sequence[str], programs: Sequence[s
 def prepare_gaps(services: Services, request: CareGapsRequest) -> tuple[Prepared, Prepared | None]:
     """The measures at the end of the period and, where that lies ahead, as of today.
 
-    Raises RequestError for a measure of which no gaps can be told.
+    Raises RequestError for a measure of which no gaps can be told, and for other versions than are fixed.
     """
+    check_fixed_versions(services.catalog, request.measures, request.period, request.fixed)
     prepared = services.catalog.prepare(request.measures, request.period, evaluated_resources=True)
     for measure in prepared.measures:
         if not all(has_gaps(group) for group in measure.groups):
@@ -134,6 +138,8 @@ def care_gaps(
         issues += at_end.issues
         today = evaluate_stored(services, prepared_now, one) if prepared_now is not None else None
         sections = list(_sections(prepared, request, at_end, today, said))
+        for section in sections:
+            say_what_it_was_computed_with(section.report, services.catalog, request.period)
         if sections:
             data = _data(services, Access(frozenset({organization}), access.patient), sections, reporter)
             documents.append(_bundle(request, identity, sections, data, said, base))

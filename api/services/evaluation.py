@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from measurewise.api.services.context import Services
 from measurewise.api.services.live_results import LiveResults
-from measurewise.api.services.provenance import say_what_it_was_computed_with
+from measurewise.api.services.provenance import check_fixed_versions, say_what_it_was_computed_with
 from measurewise.api.services.records import patient_records
 from measurewise.engine import (
     Period,
@@ -50,6 +50,8 @@ class EvaluationRequest(msgspec.Struct, frozen=True):
     parameters: dict[str, Any] | None = None
     evaluated_resources: bool = False
     changed_since: str | None = None
+    # Versions by canonical URL that a manifest fixes.
+    fixed: dict[str, str] = {}
 
     @property
     def period(self) -> Period:
@@ -74,7 +76,8 @@ class Evaluated:
 
 
 def prepare(services: Services, request: EvaluationRequest) -> Prepared:
-    """The request's measures, ready to run. Raises NotFoundError and ContentError."""
+    """The request's measures, ready to run. Raises NotFoundError, ContentError and RequestError."""
+    check_fixed_versions(services.catalog, request.measures, request.period, request.fixed)
     zone = services.settings.zone_minutes
     given = cql_parameters(request.parameters, zone) if request.parameters is not None else None
     return services.catalog.prepare(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.services.context import Services
+from measurewise.api.services.provenance import say_what_it_was_computed_with
 from measurewise.api.services.records import patient_records
 from measurewise.engine import Content, MeasurewiseError, Period, Reporting, read_record
 from measurewise.engine.measure.extensions import SUBMIT_DATA_UPDATE_TYPE
@@ -63,7 +64,9 @@ def collect(
                     for r in one.definitions(record).required_resources()
                 }
                 listed = [f"{kind}/{name}" for kind, name in {("Patient", identity): None, **names}]
-                reports.append(data_collection_report(one.measures[0], f"Patient/{identity}", listed, said))
+                report = data_collection_report(one.measures[0], f"Patient/{identity}", listed, said)
+                say_what_it_was_computed_with(report, services.catalog, period)
+                reports.append(report)
                 wanted.update(names)
             narrowed = Access(frozenset({organization}), access.patient)
             stored = of_references(connection, narrowed, list(wanted))

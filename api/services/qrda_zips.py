@@ -18,6 +18,7 @@ import msgspec
 from measurewise.api.services.bulk_files import export_folder
 from measurewise.api.services.context import Services
 from measurewise.api.services.evaluation import EvaluationRequest, prepare, reporting
+from measurewise.api.services.provenance import manifest as manifest_of
 from measurewise.api.services.qrda_writing import Writing, document
 from measurewise.api.services.records import patient_records
 from measurewise.api.services.subjects import Asked
@@ -156,6 +157,7 @@ def join_parts(services: Services, job: str, asked: QrdaExport, parts: Sequence[
         "requiresAccessToken": not services.settings.security.open,
         "patients": sum(part.patients for part in parts),
         "countedNowhere": sum(part.uncounted for part in parts),
+        "computedWith": manifest_of(services.catalog.loaded(), prepare(services, asked.evaluation)),
         "output": [_file(folder, one, where) for one in output],
         "notices": notices,
         "error": [

@@ -215,7 +215,7 @@ REFUSED = [
     ("$evaluate", {**YEAR, "measureId": DIABETES, "reportType": "novel"}, 400, "is one of subject"),
     ("$evaluate", {**YEAR, "subject": "Patient/one"}, 400, "'measureUrl' is missing"),
     ("$evaluate", {**YEAR, "measureId": DIABETES, "subject": "Device/one"}, 400, "cannot be the subject"),
-    ("$evaluate", {**YEAR, "measureId": DIABETES, "manifest": "http://x"}, 400, "is not supported"),
+    ("$evaluate", {**YEAR, "measureId": DIABETES, "manifest": "http://x"}, 404, "no Library http://x"),
     ("$evaluate", {**YEAR, "measureId": DIABETES, "provider": "Device/1"}, 400, "Name a Practitioner"),
     ("$evaluate", {**YEAR, "measureId": DIABETES, "colour": "red"}, 400, "no parameter 'colour'"),
     ("$evaluate", {**YEAR, "measureId": DIABETES, "periodEnd": "2025-01-01"}, 400, "before it starts"),

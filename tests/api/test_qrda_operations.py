@@ -257,6 +257,9 @@ def test_a_population_is_exported_as_zips_that_bring_the_same_counts_elsewhere(c
     manifest = answer.json()
     assert manifest["error"] == []
     assert manifest["patients"] == 64
+    versions = {one["resource"] for one in manifest["computedWith"]["relatedArtifact"]}
+    for measure in (COLON, DIABETES):
+        assert evaluated(clinic, measure, "cases", CASES)["measure"] in versions
     zips = [one for one in manifest["output"] if one["type"] == "QRDA1"]
     documents: dict[str, bytes] = {}
     for measure in (COLON, DIABETES):
