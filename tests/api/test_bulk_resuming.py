@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from finished_jobs import work_off
 
 from measurewise.api.jobs import exporting, importing
 from measurewise.api.jobs.kind import Requester, encoded
@@ -49,12 +50,6 @@ def imported(services: Services, tmp_path: Path) -> str:
     return submitted(services, importing.NAME, ImportRequest(upload=str(upload)))
 
 
-def work_on(worker: Worker) -> None:
-    """Do what there is to do."""
-    while worker.work_once():
-        pass
-
-
 class Killed(BaseException):
     """What a worker that is killed leaves behind."""
 
@@ -77,7 +72,7 @@ def test_an_import_goes_on_after_its_worker_was_killed(
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "done", die_before_the_step_is_noted)
         with pytest.raises(Killed):
-            work_on(worker)
+            work_off(worker)
     with services.database.read() as connection:
         written = len(list(of_types(connection, OPERATOR, ["Patient"])))
     # Whole steps only: the step that was not noted is written all the same.
@@ -86,7 +81,7 @@ def test_an_import_goes_on_after_its_worker_was_killed(
     # The dead worker's claim runs out.
     with services.database.write() as connection:
         connection.exec_driver_sql("UPDATE job_steps SET state = 'waiting' WHERE state = 'claimed'")
-    work_on(Worker(services))
+    work_off(Worker(services))
     ended_job = job(services, identity)
     assert ended_job.state == "completed"
     told = msgspec.json.decode(ended_job.result or b"")["issue"]
@@ -99,7 +94,7 @@ def test_an_import_goes_on_after_its_worker_was_killed(
 
 def test_an_export_holds_all_that_was_imported_and_nothing_twice(services: Services, tmp_path: Path) -> None:
     imported(services, tmp_path)
-    work_on(Worker(services))
+    work_off(Worker(services))
     identity = submitted(services, exporting.NAME, ExportRequest("patient", "http://127.0.0.1:8000/fhir/x"))
     worker = Worker(services)
     worker.work_once()
@@ -107,7 +102,7 @@ def test_an_export_holds_all_that_was_imported_and_nothing_twice(services: Servi
     # A step that is done again writes the same file.
     with services.database.write() as connection:
         connection.exec_driver_sql("UPDATE job_steps SET state = 'waiting', outcome = NULL WHERE number > 0")
-    work_on(worker)
+    work_off(worker)
     ended = job(services, identity)
     assert ended.state == "completed", ended.progress
     (file,) = msgspec.json.decode(ended.result or b"")["output"]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deqm_data import DIABETES, group, patient
 from fastapi.testclient import TestClient
 from served import YEAR, issue, put, start
-from test_deqm_operations import DIABETES, group, patient
 
 from measurewise.api.settings import Settings
 from measurewise.engine.measure.definition import Group, Population, PopulationCode, Scoring

@@ -20,7 +20,7 @@ import pytest
 from postgresql_server import new_database
 from served import YEAR
 from sqlalchemy import func, select, update
-from test_population_evaluation import load
+from stored_patients import load
 
 from measurewise.api.services.context import Services, open_services
 from measurewise.api.services.evaluation import EvaluationRequest, evaluate_stored, prepare, reports

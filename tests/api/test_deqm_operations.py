@@ -8,50 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deqm_data import DIABETES, PRESSURE, URL, group, parameters, patient
 from fastapi.testclient import TestClient
 from served import YEAR, issue, put, start
 
 from measurewise.api.settings import Settings
-
-DIABETES, PRESSURE = "DiabetesGlycemicControl", "HighBloodPressureFollowUp"
-URL = "https://measurewise.example/Measure/"
-LOINC = "http://loinc.org"
-CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
-VERIFIED = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
-CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
-
-
-def patient(identity: str, **more: Any) -> list[dict[str, Any]]:
-    """A person of 56 with diabetes, one visit in the year and a haemoglobin A1c of 8.0 %."""
-    about = {"subject": {"reference": f"Patient/{identity}"}}
-    day = {"start": "2026-03-01T09:00:00Z", "end": "2026-03-01T09:30:00Z"}
-    return [
-        {
-            "resourceType": "Patient", "id": identity, "birthDate": "1970-01-01", "gender": "female", **more,
-        },
-        {
-            "resourceType": "Encounter", "id": f"{identity}-visit", "status": "finished", **about,
-            "period": day,
-            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
-        },
-        {
-            "resourceType": "Condition", "id": f"{identity}-diabetes", **about,
-            "clinicalStatus": {"coding": [{"system": CLINICAL, "code": "active"}]},
-            "verificationStatus": {"coding": [{"system": VERIFIED, "code": "confirmed"}]},
-            "category": [{"coding": [{"system": CATEGORY, "code": "problem-list-item"}]}],
-            "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "E10.10"}]},
-            "onsetDateTime": "2020-01-01",
-        },
-        {
-            "resourceType": "Observation", "id": f"{identity}-a1c", "status": "final", **about,
-            "category": [{"coding": [{
-                "system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory",
-            }]}],
-            "code": {"coding": [{"system": LOINC, "code": "17856-6"}]},
-            "effectiveDateTime": "2026-03-01T09:10:00Z",
-            "valueQuantity": {"value": 8.0, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
-        },
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +28,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         put(served, *patient("two", managingOrganization={"reference": "Organization/org"}))
         put(served, group("pair", "one", "two"), group("empty"))
         yield served
-
-
-def group(identity: str | None, *members: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"resourceType": "Group", "type": "person", "actual": True}
-    if identity:
-        found["id"] = identity
-    if members:
-        found["member"] = [{"entity": {"reference": f"Patient/{member}"}} for member in members]
-    return found
 
 
 def reports(answer: Any) -> list[dict[str, Any]]:
@@ -97,16 +49,6 @@ def reports(answer: Any) -> list[dict[str, Any]]:
         assert report["status"] == "complete"
         assert report["period"] == {"start": YEAR["periodStart"], "end": YEAR["periodEnd"]}
     return found
-
-
-def parameters(**values: Any) -> dict[str, Any]:
-    kinds = {"periodStart": "valueDate", "periodEnd": "valueDate", "reportType": "valueCode"}
-    parts = []
-    for name, given in values.items():
-        for value in given if isinstance(given, list) else [given]:
-            key = "resource" if isinstance(value, dict) else kinds.get(name, "valueString")
-            parts.append({"name": name, key: value})
-    return {"resourceType": "Parameters", "parameter": parts}
 
 
 def test_a_measure_is_found_by_url_and_an_unknown_one_is_an_empty_bundle(client: TestClient) -> None:

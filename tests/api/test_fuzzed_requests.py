@@ -20,11 +20,11 @@ from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
+from deqm_data import DIABETES, URL, group, parameters, patient
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from served import YEAR, put, start
-from test_deqm_operations import DIABETES, URL, group, parameters, patient
 
 from measurewise.api.jobs import worker
 from measurewise.api.operations import OPERATIONS

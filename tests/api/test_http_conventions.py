@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deqm_data import patient
 from fastapi.testclient import TestClient
 from served import issue, put, start
 from sqlalchemy import select
-from test_deqm_operations import patient
 
 from measurewise.api.settings import Settings
 from measurewise.store.tables import audit_events

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deqm_data import DIABETES, URL, group, parameters, patient
 from fastapi.testclient import TestClient
 from served import YEAR, issue, put, start
-from test_deqm_operations import DIABETES, URL, group, parameters, patient
 
 from measurewise.api.settings import Settings
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import structlog
+from deqm_data import DIABETES, patient
 from fastapi.testclient import TestClient
 from served import YEAR, put, start
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
-from test_deqm_operations import DIABETES, patient
 
 from measurewise.api import observing
 from measurewise.api.fhir import interactions

@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from finished_jobs import work_off
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgresql_server import new_database
 from sqlalchemy import Connection, select
+from stored_patients import load, resources_of
 
 from measurewise.api.jobs.refreshing import queue_refresh
 from measurewise.api.jobs.worker import Worker
@@ -31,10 +33,9 @@ from measurewise.api.settings import Settings
 from measurewise.store import jobs
 from measurewise.store.access import OPERATOR, Access
 from measurewise.store.bulk_writing import write_many
-from measurewise.store.resources import compartment, parse, patients, read, remove, write
+from measurewise.store.resources import compartment, patients, read, remove, write
 from measurewise.store.results import counts
 from measurewise.store.tables import resources as rows
-from measurewise.synthetic import bundle_json, synthetic_patient
 
 MEASURES = ("DiabetesGlycemicControl", "HighBloodPressureFollowUp", "HospitalFollowUpInterval")
 REQUEST = EvaluationRequest(MEASURES, "2026-01-01", "2026-12-31", "summary")
@@ -64,16 +65,6 @@ def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def home() -> str:
     """An organisation of its own for one test."""
     return f"home-{next(_numbers)}"
-
-
-def resources_of(number: int) -> list[dict[str, Any]]:
-    parsed = parse(bundle_json(synthetic_patient(number)))
-    return [entry["resource"] for entry in parsed["entry"]]
-
-
-def load(services: Services, home: str, *numbers: int) -> None:
-    with services.database.write() as connection:
-        write_many(connection, home, [one for number in numbers for one in resources_of(number)])
 
 
 def put(services: Services, home: str, *given: dict[str, Any]) -> None:
@@ -218,12 +209,6 @@ def test_data_that_change_while_they_are_evaluated_are_not_taken_for_what_was_ev
     assert assert_as_from_scratch(services, home) == 3
 
 
-def run_all(services: Services) -> None:
-    worker = Worker(services)
-    while worker.work_once():
-        pass
-
-
 def test_a_refresh_computes_what_is_stale(services: Services, home: str) -> None:
     assert queue_refresh(services, home) is None
     load(services, home, *range(4))
@@ -234,7 +219,7 @@ def test_a_refresh_computes_what_is_stale(services: Services, home: str) -> None
     load(services, home, 4)
     with services.database.write() as connection:
         remove(connection, Access(frozenset({home})), "Patient", patient_named(0))
-    run_all(services)
+    work_off(Worker(services))
     with services.database.read() as connection:
         job = jobs.read(connection, OPERATOR, str(first))
         assert counts(connection, home) == (12, 0)
@@ -242,7 +227,7 @@ def test_a_refresh_computes_what_is_stale(services: Services, home: str) -> None
     assert b"6 results were computed; 0 evaluations failed." in (job.result or b"")
     assert evaluate(services, home).computed == 0
     assert queue_refresh(services, home) != first
-    run_all(services)
+    work_off(Worker(services))
 
 
 steps = st.lists(

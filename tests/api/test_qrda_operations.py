@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from finished_jobs import work_off
 from official_site import give_official_content, give_patients, official_cases, synthetic
 from served import issue, start
 
@@ -353,9 +354,7 @@ def test_an_export_goes_on_after_a_restart(tmp_path: Path, ecqm_dir: Path) -> No
     (torn / ".half.zip").write_bytes(b"PK")
     again = create_app(settings(tmp_path))
     with TestClient(again, base_url="http://127.0.0.1:8000") as client:
-        second = Worker(open_services(settings(tmp_path)))
-        while second.work_once():
-            pass
+        work_off(Worker(open_services(settings(tmp_path))))
         manifest = client.get(accepted.headers["content-location"]).json()
         expected = counts(client.get(f"/fhir/Measure/{COLON}/$evaluate-measure", params=YEAR).json())
         told = {CODES[one["population"]]: one["count"] for one in manifest["output"] if "population" in one}

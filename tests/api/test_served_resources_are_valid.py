@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from deqm_data import DIABETES, URL, group, parameters, patient
 from fastapi.testclient import TestClient
 from fhir.resources.R4B import get_fhir_model_class
 from official_site import give_official_content, give_patients, official_cases
 from pydantic import ValidationError
 from served import YEAR, put, start
 from sqlalchemy import select
-from test_deqm_operations import DIABETES, URL, group, parameters, patient
 
 from measurewise.api.operations import OPERATIONS
 from measurewise.api.settings import Settings

@@ -11,31 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from fastapi.testclient import TestClient
+from finished_jobs import finished, outcome
 from served import YEAR, start
 from source_server import Watched, source_server
 from sqlalchemy import select
+from synced_stores import SECRET, added, contents, delete, our_store, put, queued, settled, stored, sync
 
-from measurewise.api.jobs.syncing import queue_sync
-from measurewise.api.jobs.worker import Worker
-from measurewise.api.services.context import Services, open_services
-from measurewise.api.services.sources import add_source
-from measurewise.api.services.sync import SyncRequest
-from measurewise.api.settings import Settings
+from measurewise.api.services.context import Services
 from measurewise.engine.errors import MeasurewiseError
-from measurewise.engine.measure.reports.edge import to_json
 from measurewise.store import jobs, sources
 from measurewise.store.access import OPERATOR
-from measurewise.store.resources import of_types, parse, remove, write
-from measurewise.store.sources import Source, SourceSettings
+from measurewise.store.resources import parse
 from measurewise.store.tables import resources
 
 PATIENTS = 100
-OVERLAP = 1.0
 DIABETES = "DiabetesGlycemicControl"
-SECRET = "a-secret-of-the-clinic"  # noqa: S105, of this test
 WAYS = ("searches", "everything", "bulk")
 
 
@@ -48,56 +40,7 @@ def clinic(tmp_path: Path) -> Iterator[tuple[str, Watched]]:
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[Services]:
-    settings = Settings(
-        data_folder=tmp_path / "ours",
-        sources={"clinic": {"hook_secret": SECRET}},
-        _env_file=None,
-    )  # type: ignore[call-arg]
-    services = open_services(settings)
-    yield services
-    services.database.close()
-
-
-def added(services: Services, url: str, identity: str = "clinic", **settings: Any) -> Source:
-    chosen = SourceSettings(**{"overlap": OVERLAP, **settings})
-    return add_source(services, Source(identity, "default", url, chosen))
-
-
-def sync(services: Services, identity: str = "clinic", **request: Any) -> dict[str, Any]:
-    """The report of a sync, as a dictionary."""
-    with services.database.write() as connection:
-        source = sources.read(connection, OPERATOR, identity)
-        job = queue_sync(connection, source, SyncRequest(identity, **request))
-    return worked(services, job)
-
-
-def worked(services: Services, job: str) -> dict[str, Any]:
-    worker = Worker(services)
-    while worker.work_once():
-        pass
-    with services.database.read() as connection:
-        done = jobs.read(connection, OPERATOR, job)
-    assert done.state == "completed", done.result
-    found: dict[str, Any] = {}
-    for parameter in msgspec.json.decode(done.result or b"{}")["parameter"]:
-        name = parameter.pop("name")
-        (found[name],) = parameter.values()
-    return found
-
-
-def contents(services: Services) -> dict[str, bytes]:
-    """All patients' data and what they refer to, without the stores' own versions and times."""
-    with services.database.read() as connection:
-        kinds = connection.execute(select(resources.c.type).distinct()).scalars().all()
-        kept = set(kinds) - {"Measure", "Library", "ValueSet", "CodeSystem"}
-        found = {}
-        for one in of_types(connection, OPERATOR, kept):
-            resource = one.parsed()
-            resource["meta"] = {
-                k: v for k, v in resource.get("meta", {}).items() if k not in ("versionId", "lastUpdated")
-            }
-            found[one.reference] = to_json(dict(sorted(resource.items())))
-    return found
+    yield from our_store(tmp_path / "ours")
 
 
 def evaluated(services: Services) -> list[Any]:
@@ -111,21 +54,6 @@ def evaluated(services: Services) -> list[Any]:
     raise AssertionError
 
 
-def put(watched: Watched, resource: dict[str, Any]) -> None:
-    with watched.services.database.write() as connection:
-        write(connection, "default", resource)
-
-
-def delete(watched: Watched, reference: str) -> None:
-    with watched.services.database.write() as connection:
-        remove(connection, OPERATOR, *reference.split("/"))
-
-
-def stored(watched: Watched, kind: str) -> list[dict[str, Any]]:
-    with watched.services.database.read() as connection:
-        return [one.parsed() for one in of_types(connection, OPERATOR, [kind])]
-
-
 def observation(identity: str, of: str) -> dict[str, Any]:
     return {
         "resourceType": "Observation", "id": identity, "status": "final",
@@ -133,12 +61,6 @@ def observation(identity: str, of: str) -> dict[str, Any]:
         "subject": {"reference": f"Patient/{of}"}, "effectiveDateTime": "2026-11-01T08:00:00Z",
         "valueQuantity": {"value": 9.50, "unit": "%", "code": "%", "system": "http://unitsofmeasure.org"},
     }  # fmt: skip
-
-
-def settled() -> None:
-    """Past the overlap, so that what follows is all that is asked for; a server's Date is of whole seconds,
-    and may be a second old."""
-    time.sleep(OVERLAP + 3)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -234,9 +156,8 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
     clinic: tuple[str, Watched], ours: Services
 ) -> None:
     url, watched = clinic
-    source = added(ours, url, way="everything", batch=5)
-    with ours.database.write() as connection:
-        job = queue_sync(connection, source, SyncRequest("clinic"))
+    added(ours, url, way="everything", batch=5)
+    job = queued(ours)
     watched.slow = 0.01
     environment = {**os.environ, "MEASUREWISE_DATA_FOLDER": str(ours.settings.data_folder)}
     process = subprocess.Popen(
@@ -259,7 +180,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
     assert 0 < len(contents(ours)) < len(contents(watched.services))
     watched.slow = 0.0
     _let_claims_go(ours)
-    report = worked(ours, job)
+    report = outcome(ours, job)
     assert (report["read"], report["failed"]) == (PATIENTS, 0)
     assert contents(ours) == contents(watched.services)
     with ours.database.read() as connection:
@@ -433,15 +354,7 @@ def test_a_source_that_has_nobody_any_more_does_not_empty_the_store(
     before = contents(ours)
     for patient in stored(watched, "Patient"):
         delete(watched, f"Patient/{patient['id']}")
-    with ours.database.write() as connection:
-        job = queue_sync(
-            connection, sources.read(connection, OPERATOR, "clinic"), SyncRequest("clinic", full=True)
-        )
-    worker = Worker(ours)
-    while worker.work_once():
-        pass
-    with ours.database.read() as connection:
-        done = jobs.read(connection, OPERATOR, job)
+    done = finished(ours, queued(ours, full=True))
     assert done.state == "failed"
     assert "no patients at all" in done.progress
     assert contents(ours) == before

@@ -9,20 +9,19 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from finished_jobs import finished, work_off
 from served import YEAR, issue, start
 from source_server import Watched, source_server
-from test_sync import SECRET, added, contents, delete, put, settled, stored, sync
+from synced_stores import added, contents, delete, our_store, put, queued, settled, stored, sync
 
-from measurewise.api.jobs.syncing import queue_sync
 from measurewise.api.jobs.worker import Worker
 from measurewise.api.services.attribution import attribute
 from measurewise.api.services.context import Services, open_services
-from measurewise.api.services.sync import SyncRequest
 from measurewise.api.settings import Settings
 from measurewise.cli.app import run
 from measurewise.engine import Period
 from measurewise.engine.errors import MeasurewiseError
-from measurewise.store import jobs, results, sources
+from measurewise.store import jobs, results
 from measurewise.store.access import OPERATOR
 from measurewise.store.resources import parse, write
 from measurewise.synthetic import synthesize, write_ndjson
@@ -41,11 +40,7 @@ def clinic(tmp_path: Path) -> Iterator[tuple[str, Watched]]:
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[Services]:
-    services = open_services(
-        Settings(data_folder=tmp_path / "ours", sources={"clinic": {"hook_secret": SECRET}}, _env_file=None)  # type: ignore[call-arg]
-    )
-    yield services
-    services.database.close()
+    yield from our_store(tmp_path / "ours")
 
 
 @pytest.fixture
@@ -191,13 +186,7 @@ def test_files_are_read_whole_and_only_what_differs_is_written(ours: Services, t
     changed = {name for name, body in contents(ours).items() if before[name] != body}
     assert changed == {f"Patient/{bundles[1]['entry'][0]['resource']['id']}"}
     written([])
-    with ours.database.write() as connection:
-        known = sources.read(connection, OPERATOR, "clinic")
-        job = queue_sync(connection, known, SyncRequest("clinic"))
-    while Worker(ours).work_once():
-        pass
-    with ours.database.read() as connection:
-        assert jobs.read(connection, OPERATOR, job).state == "failed"
+    assert finished(ours, queued(ours)).state == "failed"
     assert len(patients_in(ours)) == FEW - 1
 
 
@@ -216,15 +205,13 @@ def test_only_the_results_of_the_patients_who_changed_become_stale_and_are_compu
     one = names(watched)[2]
     patient = next(p for p in stored(watched, "Patient") if p["id"] == one)
     put(watched, {**patient, "birthDate": "1950-01-01"})
-    with ours.database.write() as connection:
-        job = queue_sync(connection, sources.read(connection, OPERATOR, "clinic"), SyncRequest("clinic"))
+    job = queued(ours)
     worker = Worker(ours)
     while not _ended(ours, job):
         assert worker.work_once()
     with ours.database.read() as connection:
         assert results.counts(connection, "default") == (FEW, 1)
-    while worker.work_once():
-        pass
+    work_off(worker)
     with ours.database.read() as connection:
         assert results.counts(connection, "default") == (FEW, 0)
 

@@ -13,8 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mips"))
 from fake_submissions_api import REGISTRY_TOKEN, USER_TOKEN, FakeSubmissionsApi
+from given_qrda3 import REPORT
 from qpp_examples import activities, promoting, quality, submission
-from test_qrda3 import REPORT
 
 Run = Callable[..., Any]
 

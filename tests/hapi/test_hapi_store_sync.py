@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from finished_jobs import outcome
 from hapi_process import Hapi
 
 from measurewise.api.jobs.syncing import queue_sync
-from measurewise.api.jobs.worker import Worker
 from measurewise.api.services.context import Services, open_services
 from measurewise.api.services.sources import add_source
 from measurewise.api.services.sync import SyncRequest
 from measurewise.api.settings import Settings
-from measurewise.store import jobs, sources
+from measurewise.store import sources
 from measurewise.store.access import OPERATOR
 from measurewise.store.resources import compartment, of_references
 from measurewise.store.sources import Source, SourceSettings
@@ -107,17 +107,7 @@ def sync(services: Services) -> dict[str, Any]:
     with services.database.write() as connection:
         source = sources.read(connection, OPERATOR, "hapi")
         job = queue_sync(connection, source, SyncRequest("hapi"))
-    worker = Worker(services)
-    while worker.work_once():
-        pass
-    with services.database.read() as connection:
-        done = jobs.read(connection, OPERATOR, job)
-    assert done.state == "completed", done.result
-    found: dict[str, Any] = {}
-    for parameter in msgspec.json.decode(done.result or b"{}")["parameter"]:
-        name = parameter.pop("name")
-        (found[name],) = parameter.values()
-    return found
+    return outcome(services, job)
 
 
 def held(services: Services, patients: list[str]) -> set[str]:

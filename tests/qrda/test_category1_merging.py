@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from category1_documents import PRESSURE, document
 from category1_records import settings
-from test_category1_reading import HEAD, PRESSURE, TAIL
 
 from measurewise.qrda.category1.document import write_document
 from measurewise.qrda.category1.merging import Match, merge
@@ -14,7 +14,7 @@ from measurewise.qrda.category1.reading import ImportedDocument, read_document
 
 
 def foreign(name: str, *entries: str, **changed: str) -> ImportedDocument:
-    text = HEAD + "".join(entries) + TAIL
+    text = document(*entries).decode()
     for before, after in changed.values():
         assert before in text
         text = text.replace(before, after)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 import pytest
+from category1_documents import PRESSURE, document
 from category1_records import findings, settings, shared_qrda
 from lxml import etree
 
@@ -16,22 +17,6 @@ from measurewise.qrda.category3.reading import UnreadableXmlError
 SAMPLES = "category1/samples/2026-CMS-QRDA-I-v1.0"
 NAMES = re.compile(r"\*\[local-name\(\) = '(\w+)' and namespace-uri\(\) = '[\w:.-]+'\]")
 QICORE = "http://hl7.org/fhir/us/qicore/StructureDefinition/"
-HEAD = """<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:sdtc="urn:hl7-org:sdtc"
-  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><effectiveTime value="20261101"/><recordTarget>
-  <patientRole><id root="1.2.3" extension="a"/><patient>
-  <name><given>Ada</given><family>Ohm</family></name>
-  <administrativeGenderCode code="F" codeSystem="2.16.840.1.113883.5.1"/><birthTime value="19600203"/>
-  </patient></patientRole></recordTarget><component><structuredBody><component><section>
-  <templateId root="2.16.840.1.113883.10.20.17.2.4"/>"""
-TAIL = "</section></component></structuredBody></component></ClinicalDocument>"
-PRESSURE = """<entry><observation classCode="OBS" moodCode="EVN">
-  <templateId root="2.16.840.1.113883.10.20.24.3.59"/><id root="{id}"/>
-  <code code="{code}" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
-  <effectiveTime value="{time}"/><value xsi:type="PQ" value="{value}" unit="mm[Hg]"/></observation></entry>"""
-
-
-def document(*entries: str) -> bytes:
-    return (HEAD + "".join(entries) + TAIL).encode()
 
 
 def test_the_hospital_sample_is_imported_with_an_itemized_list_of_the_rest() -> None:

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 from given_measures import group, measure, observation, population
+from given_results import MEASURE, accumulated, groups_of_patients
 from hypothesis import given
 from hypothesis import strategies as st
-from test_accumulate import MEASURE, accumulated, groups_of_patients
 
 from measurewise.engine.errors import ContentError
 from measurewise.engine.measure.accumulate import SummaryAccumulator
