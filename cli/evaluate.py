@@ -77,6 +77,13 @@ def evaluate(
         Parameter(help="How to sign in at the server; secrets stand in MEASUREWISE_... variables."),
     ] = "none",
     concurrency: Annotated[int, Parameter(help="Requests under way at the server at once.")] = 4,
+    all_dates: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Search the server for resources of all dates, those too that can change no result.",
+        ),
+    ] = False,
     period: Annotated[str, Parameter(help="Measurement period: 2026, or 2026-01-01/2026-12-31.")],
     content: ContentPaths = None,
     measure: Measures = None,
@@ -173,7 +180,7 @@ def evaluate(
         prepared = preparation.prepared()
     else:
         options = ServerOptions(
-            str(server), way, group, sign_in, tuple(patient or ()), most, max(1, concurrency)
+            str(server), way, group, sign_in, tuple(patient or ()), most, max(1, concurrency), not all_dates
         )
         prepared = preparation.prepared()
         value_sets = load_content(*preparation.content).value_set_index(missing=missing_valuesets)

@@ -42,7 +42,10 @@ _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where the patients are, and how to get them; ``patients`` are ids, none for all."""
+    """Where the patients are, and how to get them; ``patients`` are ids, none for all.
+
+    ``by_date`` says whether searches leave out resources whose time keeps them from changing a result.
+    """
 
     url: str
     way: WayName | None = None
@@ -51,6 +54,7 @@ class ServerOptions:
     patients: tuple[str, ...] = ()
     most: int | None = None
     concurrency: int = 4
+    by_date: bool = True
 
 
 class ServerPatients:
@@ -147,6 +151,9 @@ class ServerPatients:
             ids = await _members(client, options.group, self._prepared)
         if way is Way.EVERYTHING:
             return EverythingPatients(client, ids, by_reference=plan.by_reference)
+        if options.by_date:
+            windows = self._prepared.windows
+            plan = search_plan(retrievals, capabilities, self._value_sets, windows=windows)
         return SearchedPatients(client, plan, ids)
 
 

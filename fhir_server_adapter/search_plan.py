@@ -1,17 +1,18 @@
 """What to search for at a server, so that a patient's record holds all that some measures retrieve.
 
 From the retrieves of compiled programs (``program.tables.retrievals``) to searches. A search may find more
-than the retrieves would, never less: codes are searched only where R4 has a search parameter over exactly
-the element that the retrieve filters, and only where each retrieve of the type has codes; otherwise the
-whole type is asked for. Search parameters: https://hl7.org/fhir/R4/searchparameter-registry.html.
+than the measures need, never less: codes are searched only where R4 has a search parameter over exactly
+the element that the retrieve filters, and only where each retrieve of the type has codes; dates only where
+no use of any retrieve of the type looks outside a window of time (``Prepared.windows``). Search parameters: https://hl7.org/fhir/R4/searchparameter-registry.html.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from measurewise.engine.compiler.planner import Terminology
+from measurewise.engine.compiler.prefilter.windows import Windows
 from measurewise.engine.compiler.retrieval import CodeFilter, Retrieval
 from measurewise.fhir_server_adapter.capabilities import Capabilities
 
@@ -40,6 +41,48 @@ _CODE_PARAMETERS = {
     ("Task", "code"): "code",
 }
 
+_DATE_PARAMETERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "AdverseEvent": {"date": ("date",)},
+    "AllergyIntolerance": {"date": ("recordedDate",)},
+    "CarePlan": {"date": ("period",)},
+    "CareTeam": {"date": ("period",)},
+    "Claim": {"created": ("created",)},
+    "Communication": {"sent": ("sent",), "received": ("received",)},
+    "Condition": {
+        "onset-date": ("onsetDateTime", "onsetPeriod"),
+        "abatement-date": ("abatementDateTime", "abatementPeriod"),
+        "recorded-date": ("recordedDate",),
+    },
+    "DeviceRequest": {
+        "authored-on": ("authoredOn",),
+        "event-date": ("occurrenceDateTime", "occurrencePeriod"),
+    },
+    "DiagnosticReport": {"date": ("effectiveDateTime", "effectivePeriod"), "issued": ("issued",)},
+    "Encounter": {"date": ("period",)},
+    "EpisodeOfCare": {"date": ("period",)},
+    "Goal": {"start-date": ("startDate",)},
+    "Immunization": {"date": ("occurrenceDateTime",)},
+    "MedicationAdministration": {"effective-time": ("effectiveDateTime", "effectivePeriod")},
+    "MedicationDispense": {"whenhandedover": ("whenHandedOver",), "whenprepared": ("whenPrepared",)},
+    "MedicationRequest": {"authoredon": ("authoredOn",)},
+    "MedicationStatement": {"effective": ("effectiveDateTime", "effectivePeriod")},
+    "NutritionOrder": {"datetime": ("dateTime",)},
+    "Observation": {"date": ("effectiveDateTime", "effectivePeriod", "effectiveInstant")},
+    "Procedure": {"date": ("performedDateTime", "performedPeriod")},
+    "QuestionnaireResponse": {"authored": ("authored",)},
+    "ServiceRequest": {
+        "authored": ("authoredOn",),
+        "occurrence": ("occurrenceDateTime", "occurrencePeriod"),
+    },
+    "Task": {
+        "authored-on": ("authoredOn",),
+        "modified": ("lastModified",),
+        "period": ("executionPeriod",),
+    },
+}
+"""Search parameters of type date, with the forms of their element that servers index as spans of time. What
+has another form (Timing, Age, Range, string) may not be found by date."""
+
 BY_REFERENCE = frozenset(
     {
         "Medication",
@@ -66,18 +109,21 @@ class TypeSearch:
     """One type's search for some patients, in as many requests as it has code chunks.
 
     ``patient`` is the parameter that names the patient; ``code_chunks`` are values for ``code_parameter``
-    (``code`` or ``code:in``), empty for all resources of the type; ``includes`` are values for ``_include``.
+    (``code`` or ``code:in``), empty for all resources of the type; ``includes`` are values for ``_include``;
+    ``dates`` are date parameters with their values, all of which a resource must meet.
     """
 
     resource_type: str
     patient: str
     code_chunks: tuple[tuple[str, str], ...] = ()
     includes: tuple[str, ...] = ()
+    dates: tuple[tuple[str, str], ...] = ()
 
     def requests(self, patients: Iterable[str], count: int) -> Iterator[list[tuple[str, str]]]:
         """The parameters of each request for some patients, given by id, with a page size."""
         named = ",".join(f"Patient/{patient_id}" for patient_id in patients)
         shared = [(self.patient, named), ("_count", str(count))]
+        shared += self.dates
         shared += [("_include", path) for path in self.includes]
         if not self.code_chunks:
             yield shared
@@ -110,18 +156,21 @@ def search_plan(
     code_in: bool = False,
     chunk: int = 400,
     most_codes: int = 2000,
+    windows: Windows | None = None,
 ) -> SearchPlan:
     """The searches for some retrieves at a server.
 
     Codes go as lists of ``chunk`` codes without systems (which finds whatever a list with systems finds,
     and is shorter); a type of more than ``most_codes`` codes is asked for whole. With ``code_in`` value
     sets go by URL, for a server that holds the same expansions: whether it does is for the caller to know,
-    since a server that holds others would leave data out. Raises NotFoundError for a value set that nothing
+    since a server that holds others would leave data out. ``windows`` are those of the measures that
+    retrieve (``Prepared.windows``): resources are asked for by date where they say outside which time none
+    changes a result; without them, whatever their time. Raises NotFoundError for a value set that nothing
     holds.
     """
-    by_type: dict[str, list[CodeFilter | None]] = {}
+    by_type: dict[str, list[Retrieval]] = {}
     for retrieval in retrievals:
-        by_type.setdefault(retrieval.resource_type, []).append(retrieval.code_filter)
+        by_type.setdefault(retrieval.resource_type, []).append(retrieval)
     searches: list[TypeSearch] = []
     unsearchable: set[str] = set()
     for resource_type in sorted(by_type.keys() - BY_REFERENCE - {"Patient"}):
@@ -132,19 +181,36 @@ def search_plan(
         include = _INCLUDES.get(resource_type)
         includes = (include,) if include and capabilities.includes(resource_type, include) else ()
         offered = capabilities.types[resource_type].searches
-        chunks = _chunks(
-            resource_type, by_type[resource_type], offered, terminology, code_in, chunk, most_codes
-        )
-        if chunks is None:
-            searches.append(TypeSearch(resource_type, patient, (), includes))
-        elif chunks:
-            searches.append(TypeSearch(resource_type, patient, chunks, includes))
+        asked = by_type[resource_type]
+        filters = [retrieval.code_filter for retrieval in asked]
+        chunks = _chunks(resource_type, filters, offered, terminology, code_in, chunk, most_codes)
+        if chunks == ():
+            continue
+        dates = _dates(asked, offered, windows) if windows is not None else ()
+        searches.append(TypeSearch(resource_type, patient, chunks or (), includes, dates))
     by_reference = frozenset(by_type.keys() & BY_REFERENCE)
     for kind in by_reference:
         known = capabilities.types.get(kind)
         if known is None or not known.searchable:
             unsearchable.add(kind)
     return SearchPlan(tuple(searches), by_reference, frozenset(unsearchable))
+
+
+def _dates(
+    retrievals: list[Retrieval], offered: frozenset[str], windows: Windows
+) -> tuple[tuple[str, str], ...]:
+    """The date parameters of one type and their values: https://hl7.org/fhir/R4/search.html#date.
+
+    A span is found by ``ge`` where its end, and by ``le`` where its start, lies on that side; one without end
+    or start reaches on for ever.
+    """
+    found: list[tuple[str, str]] = []
+    for parameter, elements in _DATE_PARAMETERS.get(retrievals[0].resource_type, {}).items():
+        window = windows.of(retrievals, elements) if parameter in offered else None
+        if window is not None:
+            found += [(parameter, f"ge{window.first}")] if window.first else []
+            found += [(parameter, f"le{window.last}")] if window.last else []
+    return tuple(found)
 
 
 def _chunks(

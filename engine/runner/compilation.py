@@ -98,24 +98,52 @@ def criteria_of(measure: MeasureDefinition) -> Iterable[Criteria]:
         yield item.criteria
 
 
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """The libraries of a measure, its own last, and the criteria that it names in it."""
+
+    closure: list[ResolvedLibrary]
+    libraries: list[elm.Library]
+    wanted: set[str]
+
+    @property
+    def primary(self) -> elm.Library:
+        """The measure's own library."""
+        return self.libraries[-1]
+
+    @property
+    def identity(self) -> tuple[str, str | None]:
+        """The name and version of the measure's own library."""
+        return self.primary.identifier.id or "", self.primary.identifier.version
+
+
+def logic_of(measure: MeasureContent, trees: LibraryTrees, notices: list[Notice]) -> Logic | None:
+    """The logic of a measure; None for a composite that needs no library of its own."""
+    if _has_no_logic(measure):
+        return None
+    closure = trees.closure(measure, notices)
+    libraries = [_tree(resolved) for resolved in closure]
+    name, version = libraries[-1].identifier.id or "", libraries[-1].identifier.version
+    statements = [s.name for s in libraries[-1].statements]
+    wanted = {c.name for c in criteria_of(_definition(measure, name, version, statements))}
+    return Logic(closure, libraries, wanted)
+
+
 def _compile(measures: list[MeasureContent], trees: LibraryTrees) -> tuple[Program, _Beside]:
     beside = _Beside([], [])
     libraries: dict[tuple[str | None, str | None], elm.Library] = {}
     roots: dict[tuple[str, str | None], set[str]] = {}
     for measure in measures:
-        if _has_no_logic(measure):
+        logic = logic_of(measure, trees, beside.notices)
+        if logic is None:
             beside.primaries.append(_Primary("", None, [], []))
             continue
-        closure = trees.closure(measure, beside.notices)
-        for resolved in closure:
-            tree = _tree(resolved)
+        for tree in logic.libraries:
             libraries.setdefault((tree.identifier.id, tree.identifier.version), tree)
-        primary = _tree(closure[-1])
-        name, version = primary.identifier.id or "", primary.identifier.version
-        statements = [s.name for s in primary.statements]
-        wanted = {c.name for c in criteria_of(_definition(measure, name, version, statements))}
-        beside.primaries.append(_Primary(name, version, statements, value_set_uses(closure, wanted)))
-        roots.setdefault((name, version), set()).update(wanted)
+        statements = [s.name for s in logic.primary.statements]
+        uses = value_set_uses(logic.closure, logic.wanted)
+        beside.primaries.append(_Primary(*logic.identity, statements, uses))
+        roots.setdefault(logic.identity, set()).update(logic.wanted)
     return compile_program(libraries.values(), roots, model=trees.model), beside
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from measurewise.engine.compiler.cache import ProgramCache
 from measurewise.engine.compiler.planner import ProfileMatching
 from measurewise.engine.compiler.prefilter import ANYTHING, Prefilter, Requirement
+from measurewise.engine.compiler.prefilter.windows import RetrieveUses, Windows
 from measurewise.engine.compiler.program import PatientEvaluation, Program, Run
 from measurewise.engine.content.content import Content, MeasureContent
 from measurewise.engine.content.resolution import StalePolicy
@@ -27,6 +28,7 @@ from measurewise.engine.runner.faults import evaluation_error
 from measurewise.engine.runner.period import Period
 from measurewise.engine.runner.prefilters import initial_requirement
 from measurewise.engine.runner.translation import EngineKind, LibraryTrees, ModelInfos
+from measurewise.engine.runner.windows import retrieve_uses
 from measurewise.engine.runtime.datetime_parsing import parse_datetime
 from measurewise.engine.runtime.messages import MessageSink
 from measurewise.engine.terminology.value_sets import ValueSetIndex
@@ -114,6 +116,10 @@ class Engine:
             requirement=lambda: (
                 ANYTHING if own_periods else initial_requirement(found, compiled.measures, self.trees)
             ),
+            uses=lambda: (
+                # where it is told what was evaluated, a resource changes something by being there
+                None if own_periods or evaluated_resources else retrieve_uses(self.content, found, self.trees)
+            ),
             zone=zone,
         )
 
@@ -153,6 +159,7 @@ class Prepared:
         check_shape: bool,
         value_sets: ValueSetIndex,
         requirement: Callable[[], Requirement] = lambda: ANYTHING,
+        uses: Callable[[], RetrieveUses | None] = lambda: None,
         zone: int = 0,
     ) -> None:
         self.program = compiled.program
@@ -164,6 +171,7 @@ class Prepared:
         self._apart = evaluated_resources and len(compiled.measures) > 1
         self._value_sets = value_sets
         self._requirement = requirement
+        self._uses = uses
         self._zone = zone
         self._evaluators = [
             Evaluator(m, supplemental_data=supplemental_data, evaluated_resources=evaluated_resources)
@@ -191,6 +199,14 @@ class Prepared:
         return Prefilter(
             self._requirement(), self.period.interval(self._zone), self._value_sets, zone=self._zone
         )
+
+    @cached_property
+    def windows(self) -> Windows:
+        """Outside which time a resource changes no result of these measures, made when first asked for.
+
+        None is known for measures that were prepared with ``evaluated_resources``.
+        """
+        return Windows(self._uses(), self.period.interval(self._zone))
 
     def evaluate(self, record: Record) -> list[PatientResult]:
         """The patient's result in each measure.

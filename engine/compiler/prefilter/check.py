@@ -163,7 +163,7 @@ class _Checks:
         if moment is None:
             return None
         slack = SLACK_DAYS[requirement.grain]
-        return _moved(moment.hi, slack) if requirement.side == "not after" else _moved(moment.lo, -slack)
+        return moved(moment.hi, slack) if requirement.side == "not after" else moved(moment.lo, -slack)
 
     def _age_at_time(self, requirement: AgeAtTime) -> ResourceTest:
         name, part, zone = requirement.element, requirement.part, self.zone
@@ -242,7 +242,8 @@ def _code_test(name: str, kind: str, systems: Mapping[str, set[str | None]]) -> 
     return {"CodeableConcept": concept, "Coding": coding, "code": code}[kind]
 
 
-def _moved(packed: int, days: int) -> int:
+def moved(packed: int, days: int) -> int:
+    """A packed moment some days on; past every moment where the calendar ends."""
     try:
         return from_ms(to_ms(packed) + days * MS_PER_DAY)
     except (OverflowError, ValueError):

@@ -472,6 +472,7 @@ NONNULL: dict[type, Ask] = {
     **_referring("not null", lambda d: d.nonnull),
     elm.Null: D._nonnull_null,
     elm.As: D._nonnull_operand,
+    elm.Message: lambda d, node, scope: d.nonnull(node.source, scope),
     elm.Property: D._nonnull_property,
     elm.AliasRef: D._nonnull_alias,
     elm.FunctionRef: D._nonnull_function,

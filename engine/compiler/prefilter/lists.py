@@ -182,7 +182,7 @@ def _rows_query(d: Derivation, node: elm.Query, scope: Scope) -> list[Rows]:
         others: dict[str, Value | Closure] = {a: UNKNOWN for a in aliases if a != source.alias}
         inner = scope.with_names(others)
         found = d.rows(source.expression, scope)
-        sources.append(_kept(d, found, source.alias, inner, lambda s: _condition(d, node, s)))
+        sources.append(_kept(d, found, source.alias, inner, lambda s: condition_of_query(d, node, s)))
     if any(not rows for rows in sources):
         return []
     returned = node.return_.expression if node.return_ is not None else None
@@ -217,7 +217,7 @@ def _returned(d: Derivation, row: Rows, node: elm.Query, alias: str, scope: Scop
     return Rows(besides=row.required())
 
 
-def _condition(d: Derivation, node: elm.Query, scope: Scope) -> Requirement:
+def condition_of_query(d: Derivation, node: elm.Query, scope: Scope) -> Requirement:
     """What the conditions of a query ask of a row and of the patient."""
     scope = d.with_lets(node, scope)
     parts = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.assembly import Assembly
@@ -33,6 +33,7 @@ from measurewise.engine.compiler.prefilter.symbols import (
     Value,
 )
 from measurewise.engine.models.types import (
+    ANY,
     DATE,
     DATETIME,
     STRING,
@@ -53,7 +54,8 @@ Form = tuple[str, NamedType]
 """A JSON property of a choice element and the FHIR type that it holds."""
 
 PERIOD = NamedType("FHIR", "Period")
-TIME_FORMS = ("dateTime", "instant", "date", "Period")
+TIMING = NamedType("FHIR", "Timing")
+TIME_FORMS = ("dateTime", "instant", "date", "Period", "Timing")
 
 SINGLE = (
     elm.Start,
@@ -220,6 +222,8 @@ class Reading:
             return (Point(value.row, value.name, "point", kind),)
         if primitive == STRING and name in ("ToString", "ToValue"):
             return (Element(value.row, value.name, STRING),)
+        if value.type == TIMING and name == "ToValue":
+            return (value, NULL)
         return NOT_KNOWN
 
     # ---------------------------------------------------------------------------------- choices of types
@@ -280,12 +284,19 @@ class Reading:
             return False if form is None else self.is_of(form[1], wanted)
         if isinstance(value, Point):
             # Text that is no date counts as null. The caller who decides a choice element allows for that.
-            decided = any(form is not None and form[0] == value.element for form in self._assumed.values())
-            return (True if decided else None) if value.kind == wanted else False
+            return self._there(value.element) if value.kind == wanted else False
         if isinstance(value, Span) and value.element is not None:
-            decided = any(form is not None and form[0] == value.element[1] for form in self._assumed.values())
-            return (True if decided else None) if wanted == IntervalType(DATETIME) else False
+            return self._there(value.element[1]) if wanted == IntervalType(DATETIME) else False
+        if isinstance(value, Element) and value.type in (TIMING, STRING):
+            if wanted == ANY or isinstance(wanted, ChoiceType):
+                return None
+            return self._there(value.name) if value.type == wanted else False
         return None
+
+    def _there(self, element: str) -> Literal[True] | None:
+        """True where an element is the form that a choice element is assumed to have; else it may be null."""
+        decided = any(form is not None and form[0] == element for form in self._assumed.values())
+        return True if decided else None
 
     def type_of(self, name: str | None, spec: elm.TypeSpecifier | None) -> DataType:
         """The type that an Is or As names."""
@@ -579,6 +590,7 @@ READERS: dict[type, Callable[..., Values]] = {
     elm.ToDate: Reading.same_time,
     elm.ToDateTime: Reading.same_time,
     elm.ToConcept: lambda reading, node, scope: reading.values(node.operand, scope),
+    elm.Message: lambda reading, node, scope: reading.values(node.source, scope),
     elm.Add: Reading.shifted,
     elm.Subtract: Reading.shifted,
     elm.Date: Reading.date,
