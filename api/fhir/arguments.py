@@ -174,7 +174,7 @@ def _from_part(parameter: Declared, part: Mapping[str, Any], where: str) -> Any:
                 f"the parts of '{parameter.name}' are no list.", code="structure", where=f"{where}.part"
             )
         return inner
-    if len(valued) != 1:
+    if len(valued) != 1 or None in valued.values():
         raise RequestError(
             f"the parameter '{parameter.name}' has no single value.", code="structure", where=where
         )
@@ -182,7 +182,7 @@ def _from_part(parameter: Declared, part: Mapping[str, Any], where: str) -> Any:
     if parameter.kind in _SIMPLE:
         if isinstance(value, dict) and isinstance(value.get("reference"), str):
             value = value["reference"]
-        if isinstance(value, dict | list):
+        if isinstance(value, dict | list) or (isinstance(value, bool) and parameter.kind != "boolean"):
             raise RequestError(
                 f"the parameter '{parameter.name}' takes a {parameter.kind}, not a {name[5:]}.",
                 code="structure",

@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
+from measurewise.api.services.answers import parameters
 from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, prepare_gaps
 from measurewise.api.services.context import Services
+from measurewise.api.services.evaluation import issues_of_missing
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine.measure.reports.edge import to_json
 from measurewise.engine.runner.issues import Issue
@@ -23,6 +25,13 @@ class Finding(msgspec.Struct, frozen=True):
 
     gaps: CareGapsRequest
     asked: Asked
+
+
+class _Share(msgspec.Struct, frozen=True):
+    """A step's work: patients as (organisation, id), and subjects who are not there."""
+
+    patients: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...] = ()
 
 
 class _Found(msgspec.Struct):
@@ -40,14 +49,18 @@ def _plan(services: Services, job: Job) -> Plan:
     with services.database.read() as connection:
         found = find_subjects(connection, requester_of(job).access, request.asked, request.gaps.period)
     starts = range(0, len(found.patients), _SHARE)
-    shares = [found.patients[start : start + _SHARE] for start in starts]
+    shares = [_Share(found.patients[start : start + _SHARE]) for start in starts]
+    if found.missing:
+        shares.append(_Share((), found.missing))
     return Plan([msgspec.json.encode(share) for share in shares], len(found.patients), "looking for gaps")
 
 
 def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
-    patients = msgspec.json.decode(work, type=list[tuple[str, str]])
+    share = msgspec.json.decode(work, type=_Share)
     requester = requester_of(job)
-    documents, issues = care_gaps(services, requester.access, _request(job).gaps, patients, requester.base)
+    asked, patients = _request(job).gaps, share.patients
+    documents, issues = care_gaps(services, requester.access, asked, patients, requester.base)
+    issues += issues_of_missing(share.missing)
     found = _Found(
         [msgspec.Raw(to_json(document)) for document in documents], [issue.as_json() for issue in issues]
     )
@@ -58,21 +71,7 @@ def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
     shares = [msgspec.json.decode(outcome, type=_Found) for outcome in outcomes]
     documents = [document for share in shares for document in share.documents]
     issues = [Issue(**issue) for share in shares for issue in share.issues]
-    return to_json(answer(documents, issues))
-
-
-def answer(documents: list[Any], issues: list[Issue]) -> dict[str, Any]:
-    """Parameters with a document a patient, and an OperationOutcome where somebody could not be evaluated."""
-    parts = [{"name": "return", "resource": document} for document in documents]
-    errors = [issue for issue in issues if issue.severity == "error"]
-    if errors:
-        told = [{"severity": "error", "code": issue.code, "diagnostics": str(issue)} for issue in errors]
-        outcome = {"resourceType": "OperationOutcome", "issue": told}
-        parts.append({"name": "not-evaluated", "resource": outcome})
-    found: dict[str, Any] = {"resourceType": "Parameters"}
-    if parts:
-        found["parameter"] = parts
-    return found
+    return to_json(parameters(documents, issues))
 
 
 KIND: Final = Kind(NAME, _plan, _step, _finish)

@@ -16,6 +16,7 @@ from measurewise.api.services.evaluation import (
     prepare,
     reports,
     to_share,
+    untold,
 )
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine.measure.reports.edge import to_json
@@ -72,7 +73,8 @@ def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
     with services.database.read() as connection:
         made = reports(connection, services, prepared, request.evaluation, found)
         requester = requester_of(job)
-        return to_json(answer(connection, requester.access, made, request.form, requester.base))
+        issues = untold(request.evaluation, found)
+        return to_json(answer(connection, requester.access, made, request.form, requester.base, issues))
 
 
 KIND: Final = Kind(NAME, _plan, _step, _finish)

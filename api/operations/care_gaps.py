@@ -15,7 +15,9 @@ from measurewise.api.fhir.operation import Operation
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import care_gaps as job
 from measurewise.api.operations.evaluate import MANIFEST, MEASURES, PERIOD
+from measurewise.api.services.answers import parameters
 from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, measures_about, prepare_gaps
+from measurewise.api.services.evaluation import issues_of_missing
 from measurewise.api.services.measures import canonical_of, measures_named
 from measurewise.api.services.provenance import at_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked, find_subjects
@@ -84,7 +86,8 @@ def find_care_gaps(call: Call) -> Reply:
         return asynchronous.queue(call, job.NAME, job.Finding(request, asked), touched=touched)
     documents, issues = care_gaps(services, call.access, request, found.patients, call.base)
     patients = tuple(identity for _, identity in found.patients)
-    return Reply(to_json(job.answer(documents, issues)), touched=touched, patients=patients)
+    issues += issues_of_missing(found.missing)
+    return Reply(to_json(parameters(documents, issues)), touched=touched, patients=patients)
 
 
 def _measures(call: Call, fixed: Mapping[str, str]) -> tuple[str, ...]:

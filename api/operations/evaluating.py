@@ -18,6 +18,7 @@ from measurewise.api.services.evaluation import (
     evaluate_request,
     prepare,
     reports,
+    untold,
 )
 from measurewise.api.services.subjects import Asked, Subjects, find_subjects
 from measurewise.engine import Prepared
@@ -83,4 +84,4 @@ def _at_once(
     if request.kind == "individual" and found.kind == "patient" and failed:
         raise RequestError(failed[0].what, code="processing", where=failed[0].where, mend=failed[0].mend)
     made = reports(connection, services, prepared, request, outcome)
-    return answer(connection, call.access, made, form, call.base)
+    return answer(connection, call.access, made, form, call.base, untold(request, outcome))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection
 
+from measurewise.api.services.answers import NOT_EVALUATED, not_evaluated
 from measurewise.api.services.context import Services
 from measurewise.api.services.live_results import LiveResults
 from measurewise.api.services.provenance import check_fixed_versions, say_what_it_was_computed_with
@@ -165,9 +166,18 @@ def _only(
 
 
 def _note_missing(found: Evaluated, missing: Sequence[str]) -> None:
-    for reference in missing:
-        found.failed += 1
-        found.issues.append(Issue("error", "not-found", "the patient is not in the store.", reference))
+    found.failed += len(missing)
+    found.issues += issues_of_missing(missing)
+
+
+def issues_of_missing(missing: Iterable[str]) -> list[Issue]:
+    """What is said of subjects who were named and are not there."""
+    return [Issue("error", "not-found", "there is no such patient here.", reference) for reference in missing]
+
+
+def untold(request: EvaluationRequest, found: Evaluated) -> list[Issue]:
+    """The issues that the reports do not tell of: those on one patient say nothing of the others."""
+    return found.issues if request.kind == "individual" else []
 
 
 def evaluate_stored(
@@ -286,16 +296,9 @@ def _leave_out_unchanged(connection: Connection, report: dict[str, Any], since: 
 
 def _say_who_is_missing(report: dict[str, Any], found: Evaluated) -> None:
     """Patients who could not be evaluated stand in the report, as an OperationOutcome it contains."""
-    errors = [issue for issue in found.issues if issue.severity == "error"]
-    if errors and report["type"] != "individual":
-        contained = {
-            "resourceType": "OperationOutcome",
-            "id": "not-evaluated",
-            "issue": [
-                {"severity": "error", "code": issue.code, "diagnostics": str(issue)} for issue in errors[:100]
-            ],
-        }
-        report.setdefault("contained", []).append(contained)
+    failed = not_evaluated(found.issues)
+    if failed is not None and report["type"] != "individual":
+        report.setdefault("contained", []).append({**failed, "id": NOT_EVALUATED})
 
 
 def _by_organization(patients: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

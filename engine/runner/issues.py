@@ -44,6 +44,10 @@ class Issue:
         about = f" [{self.measure}]" if self.measure and self.measure not in self.where else ""
         return str(MeasurewiseError(self.what, where=f"{self.where}{about}", mend=self.mend))
 
+    def as_fhir(self) -> dict[str, Any]:
+        """An issue of an OperationOutcome."""
+        return {"severity": self.severity, "code": self.code, "diagnostics": str(self)}
+
     def as_json(self) -> dict[str, Any]:
         """The fields that are not empty."""
         fields = ("severity", "code", "what", "where", "mend", "measure")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def of_group(client: TestClient, **members: Any) -> tuple[list[str], list[str]]:
     """The patients who were evaluated for a group, and what is said of those who were not."""
     answer = evaluate(client, {"name": "subjectGroup", "resource": members["group"]}, kind="individual")
     assert answer.status_code == 200, answer.text
-    bundles = [part["resource"] for part in answer.json().get("parameter", ())]
+    parts = answer.json().get("parameter", ())
+    bundles = [part["resource"] for part in parts if part["name"] == "return"]
     subjects = [bundle["entry"][0]["resource"]["subject"]["reference"] for bundle in bundles]
     listed = evaluate(client, {"name": "subjectGroup", "resource": members["group"]})
     report = listed.json()["parameter"][0]["resource"]["entry"][0]["resource"]
@@ -125,3 +127,103 @@ def test_a_group_whose_members_cannot_be_told_is_refused(
     answer = evaluate(client, {"name": "subjectGroup", "resource": resource})
     assert answer.status_code == 400
     assert issue(answer)["expression"] == [where]
+
+
+def outcome_of(answer: Any) -> list[str]:
+    """What an answer says of those who were not evaluated."""
+    assert answer.status_code == 200, answer.text
+    (found,) = (one["resource"] for one in answer.json()["parameter"] if one["name"] == "not-evaluated")
+    return [said["diagnostics"] for said in found["issue"]]
+
+
+@pytest.mark.parametrize("operation", ["evaluate", "care-gaps"])
+@pytest.mark.parametrize("prefer", ["", "respond-async"])
+def test_whoever_is_not_there_is_told_of_beside_the_reports_on_others(
+    client: TestClient, operation: str, prefer: str
+) -> None:
+    put(client, patient("a"), group(named("Patient/a"), named("Patient/nobody"), id="two"))
+    asked = {**YEAR, "measureId": MEASURE, "subject": "Group/two"}
+    more = {"evaluate": {"reportType": "individual"}, "care-gaps": {"status": "open-gap"}}.get(operation, {})
+    answer = client.get(
+        f"/fhir/Measure/${operation}", params={**asked, **more}, headers={"Prefer": prefer} if prefer else {}
+    )
+    if answer.status_code == 202:
+        answer = waited_for(client, answer)
+    (said,) = outcome_of(answer)
+    assert "Patient/nobody" in said
+    # Somebody without gaps has no document.
+    returned = [one for one in answer.json()["parameter"] if one["name"] == "return"]
+    assert len(returned) == (operation == "evaluate")
+
+
+def test_whoever_is_not_there_is_told_of_beside_reports_in_a_bundle(client: TestClient) -> None:
+    put(client, patient("a"), group(named("Patient/a"), named("Patient/nobody"), id="two"), group(id="none"))
+    asked = {**YEAR, "reportType": "subject"}
+    answer = client.get(EVALUATE_R4, params={**asked, "subject": "Group/two"}).json()
+    report, outcome = (entry["resource"] for entry in answer["entry"])
+    assert (report["resourceType"], report["subject"]["reference"]) == ("MeasureReport", "Patient/a")
+    assert "Patient/nobody" in outcome["issue"][0]["diagnostics"]
+    assert "entry" not in client.get(EVALUATE_R4, params={**asked, "subject": "Group/none"}).json()
+
+
+def waited_for(client: TestClient, accepted: Any) -> Any:
+    """The answer of a job in place of the one that says that it was queued."""
+    for _ in range(600):
+        polled = client.get(accepted.headers["content-location"])
+        if polled.status_code != 202:
+            (entry,) = polled.json()["entry"]
+            return Answer(entry["resource"])
+        time.sleep(0.05)
+    raise AssertionError("the job never ended")
+
+
+class Answer:
+    """A job's result, as if it had been the answer of the request."""
+
+    status_code = 200
+
+    def __init__(self, resource: dict[str, Any]) -> None:
+        self.text = str(resource)
+        self.json = lambda: resource
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        5,
+        [5],
+        [{"name": "x"}],
+        [{"name": "x", "valueInteger": "many"}],
+        [{"name": "x", "valueBoolean": "yes"}],
+        [{"name": "x", "valueString": 7}],
+        [{"name": "x", "valueDecimal": "NaN"}],
+        [{"name": "x", "valuePeriod": "2026"}],
+        [{"name": "x", "valuePeriod": {"start": "soon"}}],
+        [{"name": "x", "valueQuantity": [1]}],
+        [{"name": "x", "valueQuantity": {"value": "NaN"}}],
+        [{"name": "x", "valueQuantity": {"value": True}}],
+        [{"name": "x", "valueCoding": "x"}],
+        [{"name": "x", "valueCodeableConcept": {"coding": [1]}}],
+        [{"name": "x", "valueRatio": {"numerator": 1}}],
+    ],
+)
+def test_cql_parameters_that_are_none_are_refused(client: TestClient, given: Any) -> None:
+    resource = {"resourceType": "Parameters", "parameter": given}
+    put(client, patient("a"))
+    subject = {"name": "subject", "valueString": "Patient/a"}
+    answer = evaluate(client, subject, {"name": "parameters", "resource": resource}, kind="individual")
+    assert answer.status_code == 400
+    assert issue(answer)["expression"][0].startswith("parameters.parameter")
+
+
+@pytest.mark.parametrize("value", [{"valueString": None}, {"valueBoolean": True}, {"valueString": ["a"]}])
+def test_a_subject_that_is_no_text_is_refused(client: TestClient, value: dict[str, Any]) -> None:
+    answer = evaluate(client, {"name": "subject", **value})
+    assert answer.status_code == 400
+    assert issue(answer)["expression"] == ["Parameters.parameter[3]"]
+
+
+@pytest.mark.parametrize("place", ["Location/nowhere", "nowhere"])
+def test_a_location_that_is_not_there_is_not_found(client: TestClient, place: str) -> None:
+    answer = evaluate(client, {"name": "location", "valueString": place})
+    assert answer.status_code == 404
