@@ -26,6 +26,7 @@ from measurewise.store.errors import (
     DeletedResourceError,
     ForbiddenError,
     NoSuchResourceError,
+    PreconditionError,
 )
 from measurewise.store.results import Change, changed
 from measurewise.store.search_index import index
@@ -92,16 +93,6 @@ def read(connection: Connection, access: Access, resource_type: str, identity: s
     return stored
 
 
-def vread(connection: Connection, access: Access, resource_type: str, identity: str, version: int) -> Stored:
-    """One version, of a deleted resource too. Raises NoSuchResourceError, DeletedResourceError."""
-    for stored, method in history(connection, access, resource_type, identity):
-        if stored.version == version:
-            if method == "DELETE":
-                raise DeletedResourceError(f"{stored.reference} was deleted with this version.")
-            return stored
-    raise NoSuchResourceError(f"{resource_type}/{identity} has no version {version}.", where=resource_type)
-
-
 def history(
     connection: Connection, access: Access, resource_type: str, identity: str
 ) -> list[tuple[Stored, str]]:
@@ -119,7 +110,7 @@ def history(
     return [
         (
             Stored(
-                known.key, known.organization, known.type, known.id, version, _aware(updated), body,
+                known.key, known.organization, known.type, known.id, version, aware(updated), body,
                 known.patient, method == "DELETE",
             ),
             method,
@@ -140,8 +131,8 @@ def write(
 
     Content belongs to the whole installation, whatever ``organization`` is. The body keeps every element and
     digit; ``meta.versionId`` and ``meta.lastUpdated`` become the store's. A write that changes nothing makes
-    no version. Raises ConflictError where the current version is not ``if_match``, or the resource is there
-    and ``only_new`` asked; ContentError for content that could never be loaded.
+    no version. Raises PreconditionError where the current version is not ``if_match``, ConflictError where
+    the resource is there and ``only_new`` asked; ContentError for content that could never be loaded.
     """
     check_content_shape(resource)
     resource_type, identity = str(resource["resourceType"]), str(resource["id"])
@@ -156,7 +147,7 @@ def write(
     known = None if row is None else _stored(row)
     if if_match is not None and (known is None or known.version != if_match):
         there = "not there" if known is None else f"at version {known.version}"
-        raise ConflictError(
+        raise PreconditionError(
             f"{resource_type}/{identity} is {there}, not at version {if_match}.",
             mend="Read it again and repeat the change.",
         )
@@ -341,10 +332,10 @@ def _found(access: Access, resource_type: str, identity: str) -> Select[Any]:
 
 def _stored(row: Any) -> Stored:
     key, organization, kind, identity, version, updated, deleted, patient, body = row
-    return Stored(key, organization, kind, identity, version, _aware(updated), body, patient, deleted)
+    return Stored(key, organization, kind, identity, version, aware(updated), body, patient, deleted)
 
 
-def _aware(moment: datetime) -> datetime:
+def aware(moment: datetime) -> datetime:
     """SQLite keeps no zones; what is stored is UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

@@ -7,7 +7,6 @@ what is written while somebody pages through moves nothing between pages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 from measurewise.store.access import Access
 from measurewise.store.errors import SearchError, UnsupportedSearchError
 from measurewise.store.resources import HELD, Stored, stored
-from measurewise.store.search_conditions import Codes, Criterion, Finder, every_type
+from measurewise.store.search_conditions import Codes, Criterion, Finder, May, everything
 from measurewise.store.search_includes import Include, included
 from measurewise.store.search_index import Parameter, parameters
 from measurewise.store.tables import resources, search_values
@@ -35,20 +34,10 @@ class Search:
     criteria: tuple[Criterion, ...] = ()
     count: int = DEFAULT_COUNT
     after: str | None = None
-    includes: tuple[str, ...] = ()
-    reverse_includes: tuple[str, ...] = ()
+    includes: tuple[tuple[str, str], ...] = ()
+    """Keys and values, such as ``("_include:iterate", "Patient:organization")``."""
     sort: tuple[str, ...] = ()
     total: bool = True
-    iterated: tuple[tuple[str, str], ...] = ()
-    """Key and value of includes with a modifier, such as ``_include:iterate``."""
-
-    def all_includes(self) -> list[Include]:
-        """All includes, read. Raises SearchError."""
-        return [
-            *(Include.parse("_include", text) for text in self.includes),
-            *(Include.parse("_revinclude", text) for text in self.reverse_includes),
-            *(Include.parse(key, text) for key, text in self.iterated),
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +55,15 @@ def search(
     access: Access,
     asked: Search,
     codes: Codes,
-    may: Callable[[str], bool] = every_type,
+    may: May = everything,
 ) -> Page:
     """One page. Raises SearchError for parameters that cannot be honoured; none is ignored.
 
-    ``may`` says which types chains may look at and includes may bring.
+    ``may`` says which types chains may search and includes may bring.
     """
     finder = Finder(access, codes, may)
     condition = _conditions(finder, asked)
-    includes = asked.all_includes()
+    includes = [Include.parse(key, value) for key, value in asked.includes]
     total = None
     if asked.total:
         total = connection.execute(select(func.count()).select_from(resources).where(condition)).scalar_one()
@@ -91,7 +80,7 @@ def search(
 
 
 def unsupported(
-    access: Access, resource_type: str, criterion: Criterion, codes: Codes, may: Callable[[str], bool]
+    access: Access, resource_type: str, criterion: Criterion, codes: Codes, may: May
 ) -> UnsupportedSearchError | None:
     """Why a criterion is not served, None where it is. Raises SearchError where its value is at fault."""
     try:

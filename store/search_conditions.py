@@ -29,8 +29,12 @@ Codes = Callable[[str], Sequence[tuple[str, str]]]
 """The (system, code) pairs of a value set by its URL; raises a MeasurewiseError where it is not there."""
 
 
-def every_type(_resource_type: str) -> bool:
-    """Any resource type may be looked at on the way."""
+May = Callable[[str, str], bool]
+"""Whether a type may be read (``r``) or searched (``s``): an action of SMART's ``cruds``."""
+
+
+def everything(_resource_type: str, _action: str) -> bool:
+    """Any type may be read and searched."""
     return True
 
 
@@ -64,12 +68,12 @@ class Finder:
     """Makes conditions for one request.
 
     ``access`` is whose rows count, wherever a chain leads; ``codes`` resolves value sets; ``may`` says which
-    types a chain may look at, as its answer tells something of them.
+    types a chain may search, as its answer tells something of them.
     """
 
     access: Access
     codes: Codes
-    may: Callable[[str], bool] = every_type
+    may: May = everything
 
     def condition(
         self, rows: FromClause, resource_type: str, criterion: Criterion, depth: int = 0
@@ -167,7 +171,7 @@ class Finder:
         return rows.c.key.in_(found)
 
     def _check(self, resource_type: str, criterion: Criterion) -> None:
-        if not self.may(resource_type):
+        if not self.may(resource_type, "s"):
             raise ForbiddenError(
                 f"the token's scopes do not allow to search {resource_type}, which '{criterion.key}' does.",
                 where=criterion.key,

@@ -57,7 +57,7 @@ def included(
 ) -> list[Stored]:
     """All that comes along, each once, nothing that matches by itself.
 
-    Only types that ``finder`` may look at come along or lead further. Raises SearchError, TooMuchError.
+    Only types that may be read come along or lead further. Raises SearchError, TooMuchError.
     """
     for include in includes:
         if not include.iterate and not include.reverse and include.resource_type != resource_type:
@@ -109,7 +109,7 @@ def _added(
         pairs = []
     found: list[Stored] = []
     for near_type, far_type in pairs:
-        if finder.may(far_type):
+        if finder.may(far_type, "r"):
             keys = [one.key for one in reached if one.type == near_type]
             found += _linked(connection, finder, include, keys, near_type, far_type)
     return found

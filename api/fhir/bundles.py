@@ -1,13 +1,15 @@
 """Batches and transactions (FHIR R4, 3.1.0.11): several interactions in one request.
 
-A transaction is done whole or not at all, in the order DELETE, POST, PUT, GET; references between its entries
-by ``fullUrl`` become the ids that they are given.
+A transaction is done whole or not at all, in the order DELETE, POST, PUT, PATCH, GET; references
+between its entries by ``fullUrl`` become the ids that they are given.
 """
 
 from __future__ import annotations
 
+import base64
 import uuid
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -16,11 +18,18 @@ from sqlalchemy import Connection
 
 from measurewise.api.fhir import interactions
 from measurewise.api.fhir.call import Call, Reply
+from measurewise.api.fhir.histories import history
 from measurewise.api.fhir.outcomes import RequestError, outcome_of, status_of
+from measurewise.api.fhir.patching import JSON_PATCH, check_kind, parse_patch
+from measurewise.api.fhir.searching import find, matching
 from measurewise.engine.errors import MeasurewiseError
 
-_ORDER: Final = ("DELETE", "POST", "PUT", "GET")
-_RIGHT: Final = {"DELETE": "d", "POST": "c", "PUT": "u"}
+_ORDER: Final = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
+_CHANGES: Final = ("DELETE", "POST", "PUT", "PATCH")
+_RIGHT: Final = {"DELETE": "d", "POST": "c", "PUT": "u", "PATCH": "u"}
+_CONDITIONS: Final = {
+    "ifNoneMatch": "if-none-match", "ifModifiedSince": "if-modified-since",
+}  # fmt: skip
 
 
 def process(call: Call, bundle: dict[str, Any]) -> Reply:
@@ -49,8 +58,8 @@ def _batch(call: Call, entries: list[dict[str, Any]]) -> list[Reply]:
     for position, entry in enumerate(entries):
         try:
             method, url = _request(entry, position)
-            if method == "GET":
-                replies.append(_get(call, url))
+            if method not in _CHANGES:
+                replies.append(_get(call, url, entry, position))
                 continue
             with call.services.database.write() as connection:
                 replies.append(_one(call, connection, method, url, entry, position))
@@ -65,7 +74,7 @@ def _transaction(call: Call, entries: list[dict[str, Any]]) -> list[Reply]:
     with call.services.database.write() as connection:
         prepared = [dict(entry) for entry in entries]
         ids = _given_ids(call, connection, requests, prepared)
-        for method in _ORDER[:3]:
+        for method in _CHANGES:
             for position, (asked, url) in enumerate(requests):
                 if asked == method:
                     entry = prepared[position]
@@ -73,8 +82,8 @@ def _transaction(call: Call, entries: list[dict[str, Any]]) -> list[Reply]:
                         entry["resource"] = _relinked(entry["resource"], ids)
                     replies[position] = _one(call, connection, method, url, entry, position)
     for position, (asked, url) in enumerate(requests):
-        if asked == "GET":
-            replies[position] = _get(call, url)
+        if asked not in _CHANGES:
+            replies[position] = _get(call, url, prepared[position], position)
     return [reply for reply in replies if reply is not None]
 
 
@@ -95,11 +104,13 @@ def _given_ids(
         kind = str(resource.get("resourceType"))
         if method == "POST":
             condition = _text(entry, "ifNoneExist", position)
-            found = interactions.matching(call, connection, kind, condition) if condition else None
+            found = None
+            if condition:
+                found = matching(call.permitted(kind, "s"), connection, kind, condition)
             identity = found.id if found else str(uuid.uuid4())
             entry["given"] = identity
         elif "?" in url:
-            found = interactions.matching(call, connection, kind, url)
+            found = matching(call.permitted(kind, "s"), connection, kind, url)
             identity = found.id if found else str(resource.get("id") or uuid.uuid4())
             entry["resource"] = {**resource, "id": identity}
         else:
@@ -128,42 +139,70 @@ def _one(
     path, _, query = url.partition("?")
     parts = path.split("/")
     where = f"Bundle.entry[{position}]"
-    call = call.permitted(parts[0], _RIGHT[method])
+    condition = _text(entry, "ifNoneExist", position) if method == "POST" else None
+    call = call.permitted(parts[0], _RIGHT[method] + ("s" if query or condition else ""))
+    if len(parts) != (1 if query or method == "POST" else 2) or (query and method == "POST"):
+        raise RequestError(
+            f"'{url}' names nothing for {method}.", where=f"{where}.request.url",
+            mend="Write Type to make, Type/id or Type?criteria to change.",
+        )  # fmt: skip
+    if_match = _text(entry, "ifMatch", position)
     if method == "DELETE":
-        if len(parts) != 2 or query:
-            raise RequestError(f"'{url}' names no resource to delete.", where=f"{where}.request.url")
-        return interactions.delete(call, connection, parts[0], parts[1])
+        if query:
+            return interactions.delete_conditionally(call, connection, parts[0], query, if_match)
+        return interactions.delete(call, connection, parts[0], parts[1], if_match)
     resource = entry.get("resource")
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         raise RequestError(f"the {method} has no resource.", code="required", where=f"{where}.resource")
+    if method == "PATCH":
+        operations = _operations(resource, f"{where}.resource")
+        if query:
+            return interactions.patch_conditionally(call, connection, parts[0], query, operations, if_match)
+        return interactions.patch(call, connection, parts[0], parts[1], operations, if_match)
     if method == "POST":
-        given, condition = entry.get("given"), _text(entry, "ifNoneExist", position)
-        if given is None:
-            return interactions.create(call, connection, parts[0], resource, condition)
-        if condition is not None:
-            return interactions.create(call, connection, parts[0], resource, condition)
-        return interactions.update(call, connection, parts[0], given, {**resource, "id": given})
+        return interactions.create(call, connection, parts[0], resource, condition, entry.get("given"))
     if query:
-        return interactions.update_conditionally(call, connection, parts[0], query, resource)
-    if len(parts) != 2:
-        raise RequestError(f"'{url}' names no resource to update.", where=f"{where}.request.url")
-    if_match = _text(entry, "ifMatch", position)
+        return interactions.update_conditionally(call, connection, parts[0], query, resource, if_match)
     return interactions.update(call, connection, parts[0], parts[1], resource, if_match)
 
 
-def _get(call: Call, url: str) -> Reply:
+def _operations(resource: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """The JSON Patch that a Binary holds (FHIR R4, 3.1.0.11.2). Raises RequestError."""
+    if resource["resourceType"] != "Binary":
+        raise RequestError(
+            f"a PATCH in a bundle is a Binary, not a {resource['resourceType']}.", code="not-supported",
+            where=where, mend=f"Put a JSON Patch into a Binary of {JSON_PATCH}.",
+        )  # fmt: skip
+    check_kind(str(resource.get("contentType")))
+    try:
+        content = base64.b64decode(str(resource.get("data")), validate=True)
+    except ValueError:
+        raise RequestError("the patch is no base64.", code="structure", where=f"{where}.data") from None
+    return parse_patch(content)
+
+
+def _get(call: Call, url: str, entry: dict[str, Any], position: int) -> Reply:
     path, _, query = url.partition("?")
     parts = path.split("/")
-    narrowed = replace(call, headers={}).permitted(
-        parts[0], "r" if len(parts) > 1 else "s", restrictable=True
-    )
+    pairs = parse_qsl(query, keep_blank_values=True)
+    conditions = {header: _text(entry, name, position) for name, header in _CONDITIONS.items()}
+    headers = {header: value for header, value in conditions.items() if value is not None}
+    call = replace(call, headers=headers)
     match parts:
+        case ["_history"]:
+            return history(call.permitted("*", "r"), None, None, pairs)
+        case [kind, "_history"]:
+            return history(call.permitted(kind, "r"), kind, None, pairs)
+        case [kind, identity, "_history"]:
+            return history(call.permitted(kind, "r"), kind, identity, pairs)
         case [kind]:
-            return interactions.find(narrowed, kind, parse_qsl(query, keep_blank_values=True))
+            return find(call.permitted(kind, "s", restrictable=True), kind, pairs)
         case [kind, identity] if not identity.startswith("$"):
-            return interactions.read(narrowed, kind, identity)
+            return interactions.read(call.permitted(kind, "r", restrictable=True), kind, identity, pairs)
         case [kind, identity, "_history", version]:
-            return interactions.vread(narrowed, kind, identity, version)
+            return interactions.vread(
+                call.permitted(kind, "r", restrictable=True), kind, identity, version, pairs
+            )
     raise RequestError(f"'{url}' cannot be asked for in a bundle.", code="not-supported")
 
 
@@ -199,6 +238,9 @@ def _response(reply: Reply) -> dict[str, Any]:
         response["etag"] = reply.headers["ETag"]
     failed = reply.status >= 400
     entry: dict[str, Any] = {}
+    if "Last-Modified" in reply.headers:
+        moment = parsedate_to_datetime(reply.headers["Last-Modified"])
+        response["lastModified"] = moment.isoformat().replace("+00:00", "Z")
     if reply.resource is not None:
         body = msgspec.Raw(reply.resource) if isinstance(reply.resource, bytes) else reply.resource
         if failed:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from measurewise.api.fhir.outcomes import RequestError
+
 RESOURCE_TYPES: Final = frozenset(
     [
         "Account",
@@ -161,3 +163,14 @@ NOT_STORED: Final = frozenset(
 """Types that this server writes itself or that only carry others."""
 
 STORED: Final = RESOURCE_TYPES - NOT_STORED
+
+
+def check_stored(resource_type: str) -> None:
+    """Raises RequestError for a type that this server does not keep."""
+    if resource_type not in STORED:
+        raise RequestError(
+            f"'{resource_type}' is no resource type that this server keeps.",
+            code="not-supported",
+            mend="See metadata for those it keeps.",
+            status=404,
+        )

@@ -56,7 +56,7 @@ def test_a_change_to_another_version_than_expected_is_refused(client: TestClient
     put(client, PATIENT)
     put(client, {**PATIENT, "gender": "male"})
     stale = client.put("/fhir/Patient/p", json=PATIENT, headers={"if-match": 'W/"1"'})
-    assert (stale.status_code, issue(stale)["code"]) == (409, "conflict")
+    assert (stale.status_code, issue(stale)["code"]) == (412, "conflict")
     assert client.get("/fhir/Patient/p", headers={"if-none-match": 'W/"2"'}).status_code == 304
 
 
@@ -136,7 +136,7 @@ def test_every_refusal_is_an_operation_outcome_that_says_what_and_how(client: Te
             "JSON only",
         ),
         (client.get("/elsewhere"), 404, "not-found", "Not Found"),
-        (client.patch("/fhir/Patient/p"), 405, "not-supported", "Method Not Allowed"),
+        (client.patch("/fhir/Patient/p"), 415, "not-supported", "FHIRPath Patch"),
     ]
     for answer, status, code, text in cases:
         assert answer.status_code == status, answer.text

@@ -69,7 +69,7 @@ def records() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def find(database: Database, kind: str, *pairs: tuple[str, str], access: Access = OURS, **asked: Any) -> Page:
-    may = asked.pop("may", lambda _: True)
+    may = asked.pop("may", lambda kind, action: True)
     criteria = tuple(Criterion.parse(name, value) for name, value in pairs)
     with database.read() as connection:
         return search(connection, access, Search(kind, criteria, **asked), lambda _: [], may)
@@ -121,7 +121,7 @@ def test_a_chain_stays_within_the_organisation(database: Database) -> None:
 def test_a_patients_access_follows_references_to_that_patient_alone(database: Database) -> None:
     assert ids(find(database, "Observation", ("patient.gender", "male"), access=OF_ANN)) == []
     assert ids(find(database, "Patient", ("_has:Observation:patient:code", "x"), access=OF_ANN)) == ["ann"]
-    page = find(database, "Patient", access=OF_ANN, reverse_includes=("Observation:patient",))
+    page = find(database, "Patient", access=OF_ANN, includes=(("_revinclude", "Observation:patient"),))
     assert along(page) == ["Observation/a1", "Observation/a2"]
 
 
@@ -149,27 +149,27 @@ def test_what_cannot_be_followed_is_refused(database: Database, kind: str, name:
 def test_a_chain_looks_at_no_type_that_may_not_be_looked_at(database: Database) -> None:
     for kind, name in (("Observation", "patient.gender"), ("Observation", "patient.organization.name")):
         with pytest.raises(ForbiddenError, match="to search"):
-            find(database, kind, (name, "x"), may=lambda kind: kind == "Observation")
+            find(database, kind, (name, "x"), may=lambda kind, action: kind == "Observation")
 
 
 def test_includes_go_on_where_they_iterate(database: Database) -> None:
-    first = ("Observation:patient",)
+    first = (("_include", "Observation:patient"),)
     assert along(find(database, "Observation", includes=first)) == ["Patient/ann", "Patient/bob"]
     steps = (("_include:iterate", "Patient:organization"), ("_include:iterate", "Organization:partof"))
-    page = find(database, "Observation", includes=first, iterated=steps)
+    page = find(database, "Observation", includes=(*first, *steps))
     assert along(page) == ["Organization/clinic", "Organization/ward", "Patient/ann", "Patient/bob"]
-    once = find(database, "Observation", includes=first, iterated=steps[:1])
+    once = find(database, "Observation", includes=(*first, *steps[:1]))
     assert along(once) == ["Organization/ward", "Patient/ann", "Patient/bob"]
-    back = (("_revinclude:iterate", "Observation:encounter"),)
-    page = find(database, "Patient", ("_id", "ann"), reverse_includes=("Encounter:patient",), iterated=back)
+    back = (("_revinclude", "Encounter:patient"), ("_revinclude:iterate", "Observation:encounter"))
+    page = find(database, "Patient", ("_id", "ann"), includes=back)
     assert along(page) == ["Encounter/visit", "Observation/a1"]
 
 
 def test_what_may_not_be_read_is_neither_included_nor_passed_through(database: Database) -> None:
-    steps = (("_include:iterate", "Patient:organization"),)
+    steps = (("_include", "Observation:patient"), ("_include:iterate", "Patient:organization"))
     page = find(
-        database, "Observation", includes=("Observation:patient",), iterated=steps,
-        may=lambda kind: kind != "Patient",
+        database, "Observation", includes=steps,
+        may=lambda kind, action: kind != "Patient",
     )  # fmt: skip
     assert along(page) == []
 
@@ -177,24 +177,24 @@ def test_what_may_not_be_read_is_neither_included_nor_passed_through(database: D
 def test_what_is_included_has_a_bound(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("measurewise.store.search_includes.MOST_INCLUDED", 2)
     with pytest.raises(TooMuchError, match="more than 2 resources"):
-        find(database, "Patient", reverse_includes=("Observation:patient",))
+        find(database, "Patient", includes=(("_revinclude", "Observation:patient"),))
 
 
 @pytest.mark.parametrize(
     ("include", "said"),
     [
-        ({"includes": ("Patient:organization",)}, "not about Observation"),
-        ({"includes": ("Observation",)}, "names no reference"),
-        ({"includes": ("Observation:code",)}, "no reference"),
-        ({"includes": ("Observation:encounter:Patient",)}, "does not refer to a Patient"),
-        ({"iterated": (("_include:recurse", "Observation:patient"),)}, "is not served"),
+        (("_include", "Patient:organization"), "not about Observation"),
+        (("_include", "Observation"), "names no reference"),
+        (("_include", "Observation:code"), "no reference"),
+        (("_include", "Observation:encounter:Patient"), "does not refer to a Patient"),
+        (("_include:recurse", "Observation:patient"), "is not served"),
     ],
 )
 def test_an_include_that_cannot_be_honoured_is_refused(
-    database: Database, include: dict[str, Any], said: str
+    database: Database, include: tuple[str, str], said: str
 ) -> None:
     with pytest.raises(SearchError, match=said):
-        find(database, "Observation", **include)
+        find(database, "Observation", includes=(include,))
 
 
 @pytest.mark.parametrize(

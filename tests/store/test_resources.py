@@ -19,6 +19,7 @@ from measurewise.store.errors import (
     SearchError,
     StoreError,
 )
+from measurewise.store.histories import version
 from measurewise.store.search import Criterion, Page, Search, search
 
 OURS = Access(frozenset({"ours"}))
@@ -78,7 +79,7 @@ def test_every_version_can_be_read_again(database: Database) -> None:
     with database.read() as connection:
         versions = store.history(connection, OURS, "Observation", "o")
         assert [(v.version, method) for v, method in versions] == [(3, "DELETE"), (2, "PUT"), (1, "POST")]
-        assert "status_note" not in store.vread(connection, OURS, "Observation", "o", 1).parsed()
+        assert "status_note" not in version(connection, OURS, "Observation", "o", 1)[0].parsed()
         with pytest.raises(DeletedResourceError):
             store.read(connection, OURS, "Observation", "o")
 
@@ -221,10 +222,15 @@ def test_includes_come_once_and_respect_the_organisation(database: Database) -> 
     put(database, observation("one", encounter={"reference": "Encounter/e"}))
     put(database, observation("two", encounter={"reference": "Encounter/e"}))
     put(database, {"resourceType": "Encounter", "id": "e", "subject": {"reference": "Patient/p"}})
-    page = find(database, OURS, "Observation", includes=("Observation:encounter", "Observation:subject"))
+    page = find(
+        database,
+        OURS,
+        "Observation",
+        includes=(("_include", "Observation:encounter"), ("_include", "Observation:subject")),
+    )
     assert sorted(found.reference for found in page.included) == ["Encounter/e", "Patient/p"]
     assert {found.organization for found in page.included} == {"ours"}
-    back = find(database, OURS, "Encounter", reverse_includes=("Observation:encounter",))
+    back = find(database, OURS, "Encounter", includes=(("_revinclude", "Observation:encounter"),))
     assert sorted(found.id for found in back.included) == ["one", "two"]
 
 
