@@ -11,8 +11,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from measurewise.api.services.content import add
 from measurewise.store import resources as store
-from measurewise.store.access import SHARED
 from measurewise.synthetic import synthesize
 
 MEASURES = (
@@ -23,13 +23,10 @@ MEASURES = (
 
 
 def give_official_content(client: TestClient, ecqm: Path) -> None:
-    """Put the official content into the store, past the API: it is the operator's."""
+    """Put the official content into the store, as ``measurewise content add`` does."""
     services = client.app.state.services  # type: ignore[attr-defined]
     paths = (ecqm / "measures", ecqm / "libraries", ecqm / "valuesets.ndjson.gz")
-    resources = (one for path in paths for one in _resources(path))
-    with services.database.write() as connection:
-        for resource in resources:
-            store.write(connection, SHARED, resource)
+    add(services.database, [one for path in paths for one in _resources(path)])
 
 
 def _resources(path: Path) -> Iterable[dict[str, Any]]:
