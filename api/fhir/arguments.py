@@ -124,6 +124,8 @@ def from_resource(declared: Iterable[Declared], resource: Mapping[str, Any], ope
         raise RequestError("Parameters.parameter is no list.", code="structure", where="Parameters.parameter")
     for position, part in enumerate(parts):
         where = f"Parameters.parameter[{position}]"
+        if part == {}:
+            continue
         if not isinstance(part, dict) or not isinstance(part.get("name"), str):
             raise RequestError("a parameter has no name.", code="structure", where=where)
         parameter = _known(known, part["name"], operation, where)

@@ -17,6 +17,7 @@ from measurewise.api.operations import (
     qrda,
     qrda_export,
     requirements,
+    submitting,
     value_sets,
 )
 
@@ -30,7 +31,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     qrda.OPERATION,
     qrda_export.OPERATION,
     *requirements.OPERATIONS,
-    *exchange.OPERATIONS,
+    exchange.OPERATION,
+    submitting.OPERATION,
     *bulk.OPERATIONS,
     *bulk_import.OPERATIONS,
 )

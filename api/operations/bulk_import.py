@@ -19,6 +19,7 @@ from measurewise.api.services.importing import ImportRequest, Source, check_addr
 from measurewise.api.services.requirements import measure_requirements
 from measurewise.engine import MeasurewiseError, Period
 from measurewise.engine.measure.reports.edge import to_json
+from measurewise.store.database import now
 
 _PULL: Final = (
     Declared("exportUrl", "url", "Another server's export: https://host/fhir/Group/[id]/$export."),
@@ -97,12 +98,17 @@ def bulk_submit_data(call: Call) -> Reply:
         )
     pulling = _pulling(call)
     if not pulling["types"] and "_type=" not in str(pulling["export_url"]):
-        period = report.get("period") or {}
-        covered = Period(str(period.get("start", "")), str(period.get("end", "")))
+        covered = _covered(report)
         kinds = {one.resource_type for one in measure_requirements(loaded, measure, covered).retrievals}
         kinds |= {shared for kind, shared in _SHARED_TYPES.items() if kind in kinds}
         pulling["types"] = tuple(sorted(kinds | {"Patient"}))
     return _queued(call, ImportRequest(report=to_json(report).decode(), **pulling))
+
+
+def _covered(report: dict[str, Any]) -> Period:
+    """The report's period; what is needed does not hang on it, so this year's will do where it has none."""
+    period, year = report.get("period") or {}, now().year
+    return Period(str(period.get("start", f"{year}-01-01")), str(period.get("end", f"{year}-12-31")))
 
 
 def _queued(call: Call, request: ImportRequest) -> Reply:

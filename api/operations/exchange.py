@@ -1,4 +1,4 @@
-"""``Measure/$collect-data`` and ``Measure/$submit-data`` (FHIR R4 and DEQM)."""
+"""``Measure/$collect-data`` (FHIR R4 and DEQM)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from measurewise.api.fhir.arguments import Declared, missing, refused
+from measurewise.api.fhir.arguments import Declared
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.fhir.outcomes import RequestError, information
+from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.operations.evaluate import MANIFEST, MEASURES, PERIOD
-from measurewise.api.services.exchange import bundle_parts, collect, submit
+from measurewise.api.services.answers import parameters
+from measurewise.api.services.evaluation import issues_of_missing
+from measurewise.api.services.exchange import collect
 from measurewise.api.services.measures import measures_named
 from measurewise.api.services.provenance import at_fixed_versions, check_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked, find_subjects
@@ -21,18 +23,13 @@ _COLLECT: Final = (
     *PERIOD,
     *MEASURES,
     Declared("measure", "canonical", "As measureUrl.", maximum=None),
-    Declared("subject", "string", "Patient/[id] or Group/[id]."),
+    Declared("subject", "string", "Patient/[id] or Group/[id]; everybody if none is named."),
     Declared("subjectGroup", "Group", "The subjects as a Group in the request."),
     Declared("practitioner", "string", "Practitioner/[id]: only the patients who are theirs."),
     MANIFEST,
     Declared("reporter", "string", "Who reports: Organization/[id] or Practitioner/[id]."),
     Declared("lastReceivedOn", "dateTime", "Only data that have changed since."),
     Declared("validateResources", "boolean", "Only false is honoured.", codes=("false",)),
-)
-_SUBMIT: Final = (
-    Declared("measureReport", "MeasureReport", "The data-collection report.", maximum=None),
-    Declared("resource", "Resource", "The data it lists.", maximum=None),
-    Declared("bundle", "Bundle", "A report and its data; one Bundle a subject.", maximum=None),
 )
 
 
@@ -48,8 +45,6 @@ def collect_data(call: Call) -> Reply:
         arguments.all("measureIdentifier"),
     )
     subject, group = arguments.text("subject"), arguments.one("subjectGroup")
-    if subject is None and group is None and arguments.text("practitioner") is None:
-        raise missing("subject", "Name a patient, a group or a practitioner.")
     call.principal.check_subject(subject)
     period = Period(arguments.required("periodStart"), arguments.required("periodEnd"))
     period.interval(services.settings.zone_minutes)
@@ -73,7 +68,7 @@ def collect_data(call: Call) -> Reply:
         reporter=arguments.text("reporter") or services.settings.reporter,
         changed_since=arguments.text("lastReceivedOn"),
     )
-    parts: list[dict[str, Any]] = []
+    bundles: list[dict[str, Any]] = []
     for one in collected:
         entries: list[dict[str, Any]] = [
             {"fullUrl": f"{call.base}/MeasureReport/{report['id']}", "resource": report}
@@ -83,71 +78,18 @@ def collect_data(call: Call) -> Reply:
             {"fullUrl": f"{call.base}/{stored.reference}", "resource": msgspec.Raw(stored.body)}
             for stored in one.resources
         ]
-        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-        parts.append({"name": "return", "resource": bundle})
-    answer: dict[str, Any] = {"resourceType": "Parameters"}
-    if parts:
-        answer["parameter"] = parts
+        bundles.append({"resourceType": "Bundle", "type": "collection", "entry": entries})
+    answer = parameters(bundles, issues_of_missing(found.missing))
     patients = tuple(one.patient for one in collected)
     return Reply(answer, touched=tuple(f"Measure/{name}" for name in measures), patients=patients)
 
 
-def submit_data(call: Call) -> Reply:
-    """An OperationOutcome that says what was stored; all of it or, where something is wrong, nothing."""
-    arguments = call.arguments
-    reports, bundles = arguments.all("measureReport"), arguments.all("bundle")
-    if bundles and (reports or arguments.all("resource")):
-        raise refused("bundle", "and measureReport exclude each other")
-    if not bundles and len(reports) != 1:
-        if not reports:
-            raise missing("measureReport", "Submit data with one data-collection MeasureReport.")
-        raise refused("measureReport", f"came {len(reports)} times", "Submit several as bundle parameters.")
-    submissions = [bundle_parts(bundle) for bundle in bundles] or [
-        (reports[0], list(arguments.all("resource")))
-    ]
-    if call.target[1] is not None:
-        _same_measure(call, [report for report, _ in submissions])
-    permitted = call
-    for kind in sorted({str(one.get("resourceType")) for _, data in submissions for one in data}):
-        permitted = permitted.permitted(kind, "u")
-    written = []
-    content = call.services.catalog.content
-    with call.services.database.write() as connection:
-        for report, data in submissions:
-            written += submit(connection, content, permitted.access, permitted.home, report, data)
-    patients = tuple(dict.fromkeys(stored.patient for stored in written if stored.patient))
-    said = information(f"{len(written)} resources of {len(submissions)} reports were stored.")
-    return Reply(said, touched=tuple(stored.reference for stored in written), patients=patients)
-
-
-def _same_measure(call: Call, reports: list[dict[str, Any]]) -> None:
-    measure = call.services.catalog.content.measure(str(call.target[1]))
-    for report in reports:
-        named = str(report.get("measure", "")).partition("|")[0]
-        if named != measure.url:
-            raise RequestError(
-                f"the address is that of {measure.url}, the report of {named}.", where="MeasureReport.measure"
-            )
-
-
-OPERATIONS: Final = (
-    Operation(
-        "collect-data",
-        "The data that measures need",
-        "Measure",
-        ("type", "instance"),
-        _COLLECT,
-        collect_data,
-        definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/collect-data",
-    ),
-    Operation(
-        "submit-data",
-        "Take in data for measures",
-        "Measure",
-        ("type", "instance"),
-        _SUBMIT,
-        submit_data,
-        affects_state=True,
-        definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/submit-data",
-    ),
+OPERATION: Final = Operation(
+    "collect-data",
+    "The data that measures need",
+    "Measure",
+    ("type", "instance"),
+    _COLLECT,
+    collect_data,
+    definition="http://hl7.org/fhir/us/davinci-deqm/OperationDefinition/collect-data",
 )

@@ -165,7 +165,6 @@ REFUSED = [
     ("$evaluate-measure", {**YEAR, "measure": DIABETES, "lastReceivedOn": "2026-01-01"}, 400, "one patient"),
     ("$evaluate-measure", {**YEAR, "measure": DIABETES, "practitioner": "Practitioner/no"}, 404, "no Pract"),
     ("$evaluate-measure", {**YEAR}, 400, "'measure' is missing"),
-    ("$collect-data", {**YEAR, "measureId": DIABETES}, 400, "'subject' is missing"),
     ("$collect-data", {**YEAR, "measureId": "nothing", "subject": "Patient/one"}, 404, "no measure"),
     ("$collect-data", {**YEAR, "measureId": DIABETES, "subject": "Patient/nobody"}, 404, "no Patient/nobody"),
     ("$data-requirements", {"measureId": "nothing"}, 404, "no measure"),
