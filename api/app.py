@@ -31,7 +31,10 @@ from measurewise.api.subscriptions import subscription_router
 from measurewise.engine.errors import MeasurewiseError
 
 FHIR: Final = "/fhir"
-_EXPOSED: Final = ("content-location", "etag", "location", "retry-after", "x-progress", "x-request-id")
+_EXPOSED: Final = (
+    "content-location", "etag", "last-modified", "location", "retry-after", "x-notice", "x-progress",
+    "x-request-id",
+)  # fmt: skip
 
 
 def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | None = None) -> FastAPI:
@@ -60,11 +63,10 @@ def create_app(settings: Settings | None = None, *, client: httpx.AsyncClient | 
     app.state.services = services
     app.state.audit = AuditTrail(services)
     app.add_middleware(Observed)
-    if not chosen.security.open:
-        # Apps in browsers come from other origins; their tokens are what lets them in.
+    if chosen.security.browser_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=["*"],
+            allow_origins=chosen.security.browser_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=_EXPOSED,

@@ -149,8 +149,11 @@ def _following(after: str | None) -> ColumnElement[bool]:
         return and_(True)
     match = _PAGE.fullmatch(after)
     if match is None:
-        raise SearchError("this page does not exist.", where="_after", mend="Follow next links only.")
-    moment = _EPOCH + timedelta(microseconds=int(match[1]))
+        raise _no_such_page()
+    try:
+        moment = _EPOCH + timedelta(microseconds=int(match[1]))
+    except OverflowError:
+        raise _no_such_page() from None
     key, number = int(match[2]), int(match[3])
     own = resource_versions.c
     return or_(
@@ -158,6 +161,10 @@ def _following(after: str | None) -> ColumnElement[bool]:
         and_(own.updated == moment, own.resource < key),
         and_(own.updated == moment, own.resource == key, own.version < number),
     )
+
+
+def _no_such_page() -> SearchError:
+    return SearchError("this page does not exist.", where="_after", mend="Follow next links only.")
 
 
 def _mark(row: Any) -> str:

@@ -69,10 +69,21 @@ def parameters(resource_type: str) -> dict[str, Parameter]:
 
 
 @cache
+def types_of_patients() -> frozenset[str]:
+    """The types that can be in a patient's compartment, and so be searched by ``patient``."""
+    return frozenset(_file()["of_patients"])
+
+
 def _tables() -> dict[str, dict[str, list[Any]]]:
-    text = files(__package__).joinpath("search_parameters.json").read_text(encoding="utf-8")
-    tables: dict[str, dict[str, list[Any]]] = json.loads(text)["parameters"]
+    tables: dict[str, dict[str, list[Any]]] = _file()["parameters"]
     return tables
+
+
+@cache
+def _file() -> dict[str, Any]:
+    text = files(__package__).joinpath("search_parameters.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def index(resource: dict[str, Any]) -> list[Value]:

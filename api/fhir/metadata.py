@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Final
 
 import measurewise
 from measurewise.api.fhir.operation import Operation
+from measurewise.api.fhir.patching import JSON_PATCH
 from measurewise.api.fhir.types import STORED
+from measurewise.api.security.settings import SecuritySettings
 from measurewise.api.services.context import Services
-from measurewise.store.search_index import parameters
+from measurewise.store.search_conditions import reference_targets
+from measurewise.store.search_index import ANY_TYPE, parameters, types_of_patients
 
-_INTERACTIONS: Final = ("read", "vread", "history-instance", "search-type", "create", "update", "delete")
+_INTERACTIONS: Final = (
+    "read", "vread", "history-instance", "history-type", "search-type", "create", "update", "patch", "delete",
+)  # fmt: skip
+_SYSTEM_INTERACTIONS: Final = ("transaction", "batch", "history-system")
 _SECURITY: Final = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _PUBLISHED: Final = "2026-11-22"
 _COMMON: Final = ({"name": "_id", "type": "token"}, {"name": "_lastUpdated", "type": "date"})
+_PATIENT: Final = ({"name": "patient", "type": "reference"},)
 
 
 def capability_statement(services: Services, base: str, operations: Iterable[Operation]) -> dict[str, Any]:
@@ -24,9 +32,9 @@ def capability_statement(services: Services, base: str, operations: Iterable[Ope
     rest: dict[str, Any] = {
         "mode": "server",
         "documentation": "Measures, their content, patients' data and reports, by organisation.",
-        "security": _security(base, open_to_all=security.open),
+        "security": _security(security, base),
         "resource": [_resource(kind, base, offered) for kind in sorted(STORED)],
-        "interaction": [{"code": "transaction"}, {"code": "batch"}],
+        "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS],
         "operation": [_offered(o, base) for o in offered if o.resource_type is None],
     }
     if not rest["operation"]:
@@ -41,6 +49,7 @@ def capability_statement(services: Services, base: str, operations: Iterable[Ope
         "implementation": {"description": "Measurewise", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": [JSON_PATCH],
         "rest": [rest],
     }
 
@@ -79,7 +88,6 @@ def operation_definition(operation: Operation, base: str) -> dict[str, Any]:
 
 def _resource(kind: str, base: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
     known = parameters(kind)
-    patient = () if "patient" in known else ({"name": "patient", "type": "reference"},)
     described: dict[str, Any] = {
         "type": kind,
         "interaction": [{"code": code} for code in _INTERACTIONS],
@@ -87,22 +95,38 @@ def _resource(kind: str, base: str, operations: tuple[Operation, ...]) -> dict[s
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "not-supported",
-        "searchInclude": [f"{kind}:{name}" for name, p in known.items() if p.kind == "reference"],
+        "conditionalDelete": "single",
+        "searchInclude": [f"{kind}:{name}" for name in _references(kind)],
+        "searchRevInclude": _referring_to(kind),
         "searchParam": [
             *_COMMON,
-            *patient,
+            *_PATIENT[: kind in types_of_patients()],
             *({"name": name, "type": parameter.kind} for name, parameter in sorted(known.items())),
         ],
     }
-    if not described["searchInclude"]:
-        del described["searchInclude"]
     offered = [_offered(operation, base) for operation in operations if operation.resource_type == kind]
     if offered:
         described["operation"] = offered
-    return described
+    return {name: value for name, value in described.items() if value != []}
+
+
+def _references(kind: str) -> list[str]:
+    """The references of a type that can be included."""
+    named = {name for name, parameter in parameters(kind).items() if parameter.kind == "reference"}
+    return sorted(named | {"patient"} if kind in types_of_patients() else named)
+
+
+@cache
+def _referring_to(kind: str) -> list[str]:
+    """The references of every type that can refer to one."""
+    return [
+        f"{other}:{name}"
+        for other in sorted(STORED)
+        for name in _references(other)
+        if {kind, ANY_TYPE} & set(reference_targets(other, name, "_revinclude"))
+    ]
 
 
 def _offered(operation: Operation, base: str) -> dict[str, str]:
@@ -112,12 +136,14 @@ def _offered(operation: Operation, base: str) -> dict[str, str]:
     }
 
 
-def _security(base: str, *, open_to_all: bool) -> dict[str, Any]:
-    if open_to_all:
-        return {"description": "Nobody signs in: the server listens on its own machine only."}
+def _security(settings: SecuritySettings, base: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"cors": bool(settings.browser_origins)}
+    if settings.open:
+        text = "Nobody signs in: the server listens on its own machine only."
+        return {**described, "description": text}
     root = base.removesuffix("/fhir")
     return {
-        "cors": True,
+        **described,
         "service": [{"coding": [{"system": _SECURITY, "code": "SMART-on-FHIR"}]}],
         "description": f"OAuth 2.0 bearer tokens; see {root}/fhir/.well-known/smart-configuration.",
     }

@@ -119,6 +119,8 @@ class SecuritySettings(BaseModel):
     """How long fetched keys are used before they are fetched again."""
     trusted_hosts: tuple[str, ...] = ()
     """Host names, besides those of loopback, by which an open development server may be asked."""
+    browser_origins: tuple[str, ...] = ()
+    """Origins of the apps that may ask from a browser (CORS), each exactly as the browser names it."""
 
     @property
     def open(self) -> bool:
@@ -155,6 +157,8 @@ class SecuritySettings(BaseModel):
                 mend="Name the authorization server whose tokens are to be accepted.",
             )
         _check_address(self.base_url, "security.base_url", production=production)
+        for place, origin in enumerate(self.browser_origins):
+            _check_origin(origin, f"security.browser_origins[{place}]", production=production)
         seen: set[str] = {self.local_issuer_url} if self.local_issuer.enabled else set()
         for place, issuer in enumerate(self.issuers):
             where = f"security.issuers[{place}]"
@@ -226,6 +230,15 @@ def _check_address(url: str, where: str, *, production: bool) -> None:
     if production and parts.scheme != "https" and not is_loopback(parts.hostname):
         raise SecuritySettingsError(
             f"'{url}' is not https, which production asks for.", where=where, mend="Use https."
+        )
+
+
+def _check_origin(origin: str, where: str, *, production: bool) -> None:
+    _check_address(origin, where, production=production)
+    parts = urlsplit(origin)
+    if origin != f"{parts.scheme}://{parts.netloc}".lower() or "*" in origin or "@" in origin:
+        raise SecuritySettingsError(
+            f"'{origin}' is no origin.", where=where, mend="Write https://app.example.org, with no path."
         )
 
 
