@@ -2,8 +2,8 @@
 
 From the retrieves of compiled programs (``program.tables.retrievals``) to searches. A search may find more
 than the measures need, never less: codes are searched only where R4 has a search parameter over exactly
-the element that the retrieve filters, and only where each retrieve of the type has codes; dates only where
-no use of any retrieve of the type looks outside a window of time (``Prepared.windows``). Search parameters: https://hl7.org/fhir/R4/searchparameter-registry.html.
+the element that the retrieve filters, and only where each retrieve of the type has codes; dates only for
+retrieves of which no use looks outside a window of time (``Prepared.windows``). Search parameters: https://hl7.org/fhir/R4/searchparameter-registry.html.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ class TypeSearch:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """All searches for a patient; ``by_reference`` are types to be read where they are referred to.
+    """All searches for a patient, one or two a type; ``by_reference`` are types to be read where they are
+    referred to.
 
     ``unsearchable`` are types that the measures retrieve and that the server does not search.
     """
@@ -163,10 +164,9 @@ def search_plan(
     Codes go as lists of ``chunk`` codes without systems (which finds whatever a list with systems finds,
     and is shorter); a type of more than ``most_codes`` codes is asked for whole. With ``code_in`` value
     sets go by URL, for a server that holds the same expansions: whether it does is for the caller to know,
-    since a server that holds others would leave data out. ``windows`` are those of the measures that
-    retrieve (``Prepared.windows``): resources are asked for by date where they say outside which time none
-    changes a result; without them, whatever their time. Raises NotFoundError for a value set that nothing
-    holds.
+    since a server that holds others would leave data out. With ``windows``, those of the measures that
+    retrieve (``Prepared.windows``), retrieves that look only into a window of time have a search by date of
+    their own. Raises NotFoundError for a value set that nothing holds.
     """
     by_type: dict[str, list[Retrieval]] = {}
     for retrieval in retrievals:
@@ -181,13 +181,15 @@ def search_plan(
         include = _INCLUDES.get(resource_type)
         includes = (include,) if include and capabilities.includes(resource_type, include) else ()
         offered = capabilities.types[resource_type].searches
-        asked = by_type[resource_type]
-        filters = [retrieval.code_filter for retrieval in asked]
-        chunks = _chunks(resource_type, filters, offered, terminology, code_in, chunk, most_codes)
-        if chunks == ():
-            continue
-        dates = _dates(asked, offered, windows) if windows is not None else ()
-        searches.append(TypeSearch(resource_type, patient, chunks or (), includes, dates))
+        of_type: list[TypeSearch] = []
+        for dates, some in _by_dates(by_type[resource_type], offered, windows):
+            filters = [retrieval.code_filter for retrieval in some]
+            chunks = _chunks(resource_type, filters, offered, terminology, code_in, chunk, most_codes)
+            if chunks is None and not dates:
+                of_type = []  # the whole type has what the other searches would find
+            if chunks != ():
+                of_type.append(TypeSearch(resource_type, patient, chunks or (), includes, dates))
+        searches += of_type
     by_reference = frozenset(by_type.keys() & BY_REFERENCE)
     for kind in by_reference:
         known = capabilities.types.get(kind)
@@ -196,16 +198,33 @@ def search_plan(
     return SearchPlan(tuple(searches), by_reference, frozenset(unsearchable))
 
 
-def _dates(
-    retrievals: list[Retrieval], offered: frozenset[str], windows: Windows
-) -> tuple[tuple[str, str], ...]:
-    """The date parameters of one type and their values: https://hl7.org/fhir/R4/search.html#date.
+Dates = tuple[tuple[str, str], ...]
 
-    A span is found by ``ge`` where its end, and by ``le`` where its start, lies on that side; one without end
-    or start reaches on for ever.
+
+def _by_dates(
+    retrievals: list[Retrieval], offered: frozenset[str], windows: Windows | None
+) -> list[tuple[Dates, list[Retrieval]]]:
+    """The retrieves of one type that look into a window of time with the date parameters that find it, and
+    after them those that do not, without."""
+    if windows is None:
+        return [((), retrievals)]
+    for parameter, elements in _DATE_PARAMETERS.get(retrievals[0].resource_type, {}).items():
+        bounded = [r for r in retrievals if parameter in offered and windows.of([r], elements)]
+        dates = _dates(bounded, offered, windows)
+        if dates:
+            others = [r for r in retrievals if r not in bounded]
+            return [(dates, bounded)] + ([((), others)] if others else [])
+    return [((), retrievals)]
+
+
+def _dates(retrievals: list[Retrieval], offered: frozenset[str], windows: Windows) -> Dates:
+    """The date parameters for retrieves of one type and their values.
+
+    A span of time is found by ``ge`` where its end, and by ``le`` where its start, lies on that side; one
+    without end or start reaches on for ever: https://hl7.org/fhir/R4/search.html#date.
     """
     found: list[tuple[str, str]] = []
-    for parameter, elements in _DATE_PARAMETERS.get(retrievals[0].resource_type, {}).items():
+    for parameter, elements in (_DATE_PARAMETERS[retrievals[0].resource_type] if retrievals else {}).items():
         window = windows.of(retrievals, elements) if parameter in offered else None
         if window is not None:
             found += [(parameter, f"ge{window.first}")] if window.first else []

@@ -206,7 +206,8 @@ class Prepared:
 
         None is known for measures that were prepared with ``evaluated_resources``.
         """
-        return Windows(self._uses(), self.period.interval(self._zone))
+        retrievals = self.program.tables.retrievals
+        return Windows(self._uses(), retrievals, self.period.interval(self._zone))
 
     def evaluate(self, record: Record) -> list[PatientResult]:
         """The patient's result in each measure.

@@ -15,8 +15,8 @@ from measurewise.engine.runner.translation import LibraryTrees
 def retrieve_uses(
     content: Content, measures: Sequence[MeasureContent], trees: LibraryTrees
 ) -> dict[Asked, tuple[Requirement, ...]] | None:
-    """What each use of a retrieve asks of its rows, by type and profile, for the criteria of some measures
-    and their components; None where their logic could not be followed."""
+    """What each use of a retrieve asks of its rows, for the criteria of some measures and their components;
+    None where their logic could not be followed."""
     found: dict[Asked, dict[Requirement, None]] = {}
     for measure in with_components(content, measures):
         logic = logic_of(measure, trees, [])

@@ -146,9 +146,9 @@ def prepared() -> Prepared:
     return Engine(content).prepare(period="2026")
 
 
-def whole_server(prepared: Prepared) -> Capabilities:
-    """A server that searches all that the measures retrieve, by patient and by code."""
-    names = ["patient", "subject", "code", "type", "category", "vaccine-code"]
+def whole_server(prepared: Prepared, *more: str) -> Capabilities:
+    """A server that searches all that the measures retrieve, by patient, by code and by ``more``."""
+    names = ["patient", "subject", "code", "type", "category", "vaccine-code", *more]
     resources = [
         {
             "type": kind,
@@ -158,6 +158,27 @@ def whole_server(prepared: Prepared) -> Capabilities:
         for kind in required_types(prepared.program.tables.retrievals)
     ]
     return capabilities_of(statement(rest=[{"mode": "server", "resource": resources}]))
+
+
+def test_dates_are_asked_for_where_windows_are_given_and_the_server_declares_the_parameter() -> None:
+    content = Content.of([*library_resources(), *measure_resources(), *value_set_resources()])
+    measure = Engine(content).prepare("DiabetesGlycemicControl", period="2026")
+    terminology = ValueSetIndex(value_set_resources())
+
+    def dates(server: Capabilities, windows: Any) -> set[tuple[str, str]]:
+        retrievals = measure.program.tables.retrievals
+        plan = search_plan(retrievals, server, terminology, windows=windows)
+        return {date for search in plan.searches for date in search.dates}
+
+    year = {("date", "ge2025-12-27"), ("date", "le2027-01-05")}
+    orders = {("authored", "ge2025-12-27"), ("authored", "le2027-01-05")}
+    assert dates(whole_server(measure, "date", "authored"), measure.windows) == year | orders
+    assert dates(whole_server(measure, "date"), measure.windows) == year
+    assert dates(whole_server(measure), measure.windows) == set()
+    assert dates(whole_server(measure, "date", "authored"), None) == set()
+    # a report that lists what was looked at lists what changes no count, too
+    listing = Engine(content).prepare("DiabetesGlycemicControl", period="2026", evaluated_resources=True)
+    assert dates(whole_server(measure, "date", "authored"), listing.windows) == set()
 
 
 def counted(pulled: Iterable[Pulled]) -> dict[str, list[Any]]:

@@ -10,9 +10,11 @@ other way (counted, returned, compared, sorted before they are filtered) can be 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.assembly import Assembly
+from measurewise.engine.compiler.prefilter.codes import spelled_out
 from measurewise.engine.compiler.prefilter.derivation import Derivation
 from measurewise.engine.compiler.prefilter.lists import condition_of_query
 from measurewise.engine.compiler.prefilter.requirements import ANYTHING, NOTHING, Requirement, all_of
@@ -27,8 +29,10 @@ MOST_VISITS = 400_000
 STEPS_OF_A_QUERY = 10_000
 """How far the conditions of a query are read; what would take longer is not known."""
 
-Asked = tuple[str, str | None]
-"""A resource type and the profile by which it is retrieved."""
+Codes = tuple[str, str | None] | frozenset[tuple[str | None, str]] | Literal["unknown"] | None
+"""What a retrieve's codes are in: a value set by URL and version, listed codes, not plain to see; or none."""
+Asked = tuple[str, str | None, Codes]
+"""A retrieve: its resource type, profile and codes."""
 Needs = frozenset[tuple[NamedType, Requirement]]
 """What the user of a list asks of its rows, by their type; a type that is not named is used whole."""
 WHOLE: Needs = frozenset()
@@ -119,10 +123,26 @@ class Uses:
     def _retrieve(self, node: elm.Retrieve, scope: Scope, needs: Needs) -> None:
         kind = self._assembly.shapes.named(node.data_type)
         wanted = dict(needs).get(kind, ANYTHING)
-        uses = self.found.setdefault((kind.name, node.template_id), {})
+        uses = self.found.setdefault((kind.name, node.template_id, self._codes(node, scope)), {})
         if wanted != NOTHING:
             uses[wanted] = None
         self._parts(elm.children(node), scope)
+
+    def _codes(self, node: elm.Retrieve, scope: Scope) -> Codes:
+        """The codes as they stand in the retrieve; those that a name stands for are not looked up."""
+        codes = node.codes
+        if codes is None and node.code_filter:
+            codes = node.code_filter[0].value
+        if codes is None:
+            return None
+        inner = codes
+        while isinstance(inner, elm.ExpandValueSet | elm.ToList | elm.ToConcept):
+            inner = inner.operand
+        if isinstance(inner, elm.ValueSetRef):
+            return self._assembly.value_set_identity(scope.unit, inner)
+        if isinstance(inner, elm.CodeRef | elm.ConceptRef):
+            return frozenset(spelled_out(self._derivation, inner, scope)) or "unknown"
+        return "unknown"
 
     def _query(self, node: elm.Query, scope: Scope, needs: Needs) -> None:
         d = self._derivation

@@ -20,7 +20,7 @@ from measurewise.engine.compiler.prefilter.requirements import (
     Requirement,
     TimeBound,
 )
-from measurewise.engine.compiler.prefilter.uses import Asked
+from measurewise.engine.compiler.prefilter.uses import Asked, Codes
 from measurewise.engine.compiler.retrieval import Retrieval
 from measurewise.engine.runtime.temporal import MAX_PACKED, MIN_PACKED, unpack
 from measurewise.engine.runtime.values import Interval
@@ -29,7 +29,7 @@ ZONE_DAYS = 1
 """Servers take dateTimes without an offset for times of their own zone."""
 
 RetrieveUses = Mapping[Asked, Sequence[Requirement]]
-"""What each use of a retrieve asks of its rows, by type and profile."""
+"""What each use of a retrieve asks of its rows."""
 _Bounds = tuple[int | None, int | None]
 _FREE: _Bounds = (None, None)
 
@@ -45,12 +45,18 @@ class Window:
 class Windows:
     """The windows of some measures in one measurement period.
 
-    ``uses`` is None where the logic could not be followed; then there are no windows.
+    ``retrievals`` are all of the compiled program. ``uses`` is None where the logic could not be followed;
+    then there are no windows.
     """
 
-    def __init__(self, uses: RetrieveUses | None, period: Interval) -> None:
-        self._uses = uses
+    def __init__(self, uses: RetrieveUses | None, retrievals: Iterable[Retrieval], period: Interval) -> None:
         self._period = period
+        self._uses: dict[tuple[str, str | None], dict[Codes, list[Requirement]]] = {}
+        compiled = {(r.resource_type, r.template, _codes(r)) for r in retrievals}
+        for (kind, template, codes), wanted in (uses or {}).items():
+            # codes that the compiler does not see are filtered by when the program runs
+            seen = codes if (kind, template, codes) in compiled else "unknown"
+            self._uses.setdefault((kind, template), {}).setdefault(seen, []).extend(wanted)
 
     def of(self, retrievals: Iterable[Retrieval], elements: Sequence[str]) -> Window | None:
         """Outside which time resources that some retrieves of one type ask for change no result.
@@ -61,10 +67,8 @@ class Windows:
         """
         asked: list[Requirement] = []
         for retrieval in retrievals:
-            uses = (
-                None if self._uses is None else self._uses.get((retrieval.resource_type, retrieval.template))
-            )
-            if uses is None:
+            uses = self._of_retrieve(retrieval)
+            if not uses:
                 return None
             asked += uses
         found: list[_Bounds] = []
@@ -79,6 +83,14 @@ class Windows:
                     found.append(bounds)
         bounds = _widest(found)
         return None if bounds == _FREE or not found else _window(bounds)
+
+    def _of_retrieve(self, retrieval: Retrieval) -> list[Requirement]:
+        """What is asked of the rows of a compiled retrieve, which may stand for several in the logic.
+
+        Conditions on codes in a query become codes of its retrieve.
+        """
+        by_codes = self._uses.get((retrieval.resource_type, retrieval.template), {})
+        return [use for known in {_codes(retrieval), None, "unknown"} for use in by_codes.get(known, ())]
 
     def _bounds(self, asked: Requirement, held: str | None, elements: Sequence[str]) -> _Bounds | None:
         """The earliest and latest time that a resource's element may have; None where it meets nothing.
@@ -110,6 +122,13 @@ class Windows:
         if asked.side == "not after":
             return None, moved(moment.hi, spare)
         return moved(moment.lo, -spare), None
+
+
+def _codes(retrieval: Retrieval) -> Codes:
+    coded = retrieval.code_filter
+    if coded is None:
+        return None
+    return frozenset(coded.codes) if coded.value_set is None else (coded.value_set, coded.version)
 
 
 def _narrowest(bounds: Sequence[_Bounds]) -> _Bounds:

@@ -38,19 +38,33 @@ def whole_server() -> Capabilities:
     )
 
 
-def found_by_date(search: TypeSearch, resource: Json, zone: int) -> bool:
-    """Whether a server gives a resource back by its dates; ``zone`` is the server's own, in minutes."""
-    return all(_meets(resource, parameter, value, zone) for parameter, value in search.dates)
+def found(search: TypeSearch, resource: Json, zone: int) -> bool:
+    """Whether a search gives a resource of its type back; ``zone`` is the server's own, in minutes."""
+    return all(_meets(resource, parameter, value, zone) for parameter, value in search.dates) and (
+        not search.code_chunks or any(_coded(resource, *chunk) for chunk in search.code_chunks)
+    )
 
 
 def left_out(searches: Iterable[TypeSearch], resources: Iterable[Json], zone: int) -> list[Json]:
-    """The resources that searches leave out for their dates."""
-    by_type = {search.resource_type: search for search in searches}
+    """The resources of the types that are searched for which no search gives back."""
+    by_type: dict[str, list[TypeSearch]] = {}
+    for search in searches:
+        by_type.setdefault(search.resource_type, []).append(search)
     return [
         resource
         for resource in resources
-        if (search := by_type.get(resource["resourceType"])) and not found_by_date(search, resource, zone)
+        if (some := by_type.get(resource["resourceType"]))
+        and not any(found(search, resource, zone) for search in some)
     ]
+
+
+def _coded(resource: Json, parameter: str, value: str) -> bool:
+    elements = REGISTRY[resource["resourceType"]][parameter][1].split("|")
+    concepts: list[Json] = []
+    for held in (resource.get(element) for element in elements):
+        concepts += held if isinstance(held, list) else [held] if held else []
+    codes = {str(coding.get("code")) for concept in concepts for coding in concept.get("coding", ())}
+    return not codes.isdisjoint(value.split(","))
 
 
 def _meets(resource: Json, parameter: str, value: str, zone: int) -> bool:

@@ -72,7 +72,8 @@ def window(
         parameters=[{"name": "Measurement Period"}],
     )
     uses = uses_of([own, fhir_helpers()], (NAME, "1"), ["X"])
-    return Windows(uses, YEAR_2026).of([Retrieval(kind, None, None)], elements)
+    asked = [Retrieval(kind, None, None)]
+    return Windows(uses, asked, YEAR_2026).of(asked, elements)
 
 
 # ------------------------------------------------------------------------------------ one use
@@ -234,8 +235,8 @@ def test_time_of_another_element_is_no_window() -> None:
 
 def test_retrieves_that_the_logic_was_not_seen_to_use_have_no_window() -> None:
     own = library({"X": in_year()}, includes=HELPERS, parameters=[{"name": "Measurement Period"}])
-    windows = Windows(uses_of([own, fhir_helpers()], (NAME, "1"), ["X"]), YEAR_2026)
     seen, other = Retrieval("Encounter", None, None), Retrieval("Encounter", "a-profile", None)
+    windows = Windows(uses_of([own, fhir_helpers()], (NAME, "1"), ["X"]), [seen, other], YEAR_2026)
     assert windows.of([seen], ("period",)) == YEAR
     assert windows.of([seen, other], ("period",)) is None
-    assert Windows(None, YEAR_2026).of([seen], ("period",)) is None
+    assert Windows(None, [seen], YEAR_2026).of([seen], ("period",)) is None

@@ -27,14 +27,8 @@ CHANGED = 8
 """How many changed copies there are of each case."""
 APART = (-1500, -400, -40, -6, -2, -1, 0, 1, 2, 6, 40, 400)
 """Days from an edge to the days where changed dates lie."""
+NOT_YET = object()
 DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T.*)?)?)?")
-
-
-class NoValueSets:
-    """Codes play no part here: every value set is empty."""
-
-    def members(self, url: str, version: str | None = None) -> frozenset[tuple[str | None, str]]:
-        return frozenset({(None, "a code")})
 
 
 @pytest.mark.deck
@@ -48,11 +42,13 @@ def test_what_searches_by_date_leave_out_changes_no_result(ecqm_dir: Path, recor
     for content in engine.content.measures:
         official = OfficialMeasure(engine, content.name)
         plans: dict[Any, SearchPlan] = {}
+        whole: dict[Any, SearchPlan] = {}
         for case in cases_of(ecqm_dir, content.name):
             period = period_of(case)
             prepared = official.bound(period)
             if period not in plans:
-                plans[period] = planned(prepared, capabilities)
+                plans[period] = planned(prepared, capabilities, engine.value_sets)
+                whole[period] = planned(prepared, capabilities, engine.value_sets, by_date=False)
                 if len(plans) == 1:
                     types.update(search.resource_type for search in plans[period].searches if search.dates)
                     counts["measures"] += any(search.dates for search in plans[period].searches)
@@ -60,20 +56,25 @@ def test_what_searches_by_date_leave_out_changes_no_result(ecqm_dir: Path, recor
             edges = days_of(plan, period.start, period.end)
             for copied, resources in enumerate(variants(case["resources"], edges, chance)):
                 counts["records"] += 1
-                expected = outcome(prepared, resources)
+                whole_record: Any = NOT_YET
                 for zone in SERVER_ZONES:
-                    gone = left_out(plan.searches, resources, zone)
+                    gone = set(map(id, left_out(plan.searches, resources, zone)))
+                    by_codes = len(left_out(whole[period].searches, resources, zone))
                     counts["resources"] += len(resources)
                     counts["left out"] += len(gone)
-                    if not gone or expected is None:
+                    counts["by codes"] += by_codes
+                    if len(gone) == by_codes:
+                        continue
+                    whole_record = outcome(prepared, resources) if whole_record is NOT_YET else whole_record
+                    if whole_record is None:
                         continue
                     counts["compared"] += 1
-                    ids = set(map(id, gone))
-                    if outcome(prepared, [r for r in resources if id(r) not in ids]) != expected:
+                    if outcome(prepared, [r for r in resources if id(r) not in gone]) != whole_record:
                         wrong.append(f"{content.name} {case['id']} copy {copied}, server at {zone} minutes")
     tally = (
         f"windows in {counts['measures']} of 43 measures ({dict(types)}), {counts['records']:,} records; "
-        f"{counts['left out']:,} of {counts['resources']:,} resources left out, "
+        f"{counts['resources']:,} resources, "
+        f"{counts['by codes']:,} left out by codes alone, {counts['left out']:,} by codes and dates; "
         f"{counts['compared']:,} results compared, {len(wrong)} differ"
     )
     print(tally)
@@ -84,11 +85,10 @@ def test_what_searches_by_date_leave_out_changes_no_result(ecqm_dir: Path, recor
     assert counts["compared"] > 1000
 
 
-def planned(prepared: Prepared, capabilities: Any) -> SearchPlan:
-    """The searches for a measure, whatever the codes."""
-    return search_plan(
-        prepared.program.tables.retrievals, capabilities, NoValueSets(), windows=prepared.windows
-    )
+def planned(prepared: Prepared, capabilities: Any, value_sets: Any, by_date: bool = True) -> SearchPlan:
+    """The searches for a measure."""
+    windows = prepared.windows if by_date else None
+    return search_plan(prepared.program.tables.retrievals, capabilities, value_sets, windows=windows)
 
 
 def outcome(prepared: Prepared, resources: list[Json]) -> Any:
