@@ -59,7 +59,7 @@ def collect_data(call: Call) -> Reply:
             code="too-costly",
             mend="Ask for smaller groups, or export the Group.",
         )
-    collected = collect(
+    collected, issues = collect(
         services,
         call.access,
         measures,
@@ -79,7 +79,9 @@ def collect_data(call: Call) -> Reply:
             for stored in one.resources
         ]
         bundles.append({"resourceType": "Bundle", "type": "collection", "entry": entries})
-    answer = parameters(bundles, issues_of_missing(found.missing))
+    if found.kind == "patient" and issues:
+        raise RequestError(issues[0].what, code="processing", where=issues[0].where, mend=issues[0].mend)
+    answer = parameters(bundles, [*issues, *issues_of_missing(found.missing)])
     patients = tuple(one.patient for one in collected)
     return Reply(answer, touched=tuple(f"Measure/{name}" for name in measures), patients=patients)
 
