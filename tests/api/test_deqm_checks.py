@@ -7,6 +7,7 @@ address.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -391,6 +392,8 @@ def test_the_server_passes_the_kits_check(server: Serving, name: str) -> None:
     CHECKS[name](server.client)
 
 
-def test_all_61_checks_of_the_kit_are_here() -> None:
+def test_all_61_checks_of_the_kit_are_here_and_in_the_documentation() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "deqm-test-kit.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE) == list(CHECKS)
     print(f"{len(CHECKS)} checks: {len(V3)} of suite v3, {len(V5)} more of v5, {len(V1)} more of v1")
     assert (len(V3), len(V5), len(V1), len(CHECKS)) == (35, 22, 4, 61)
