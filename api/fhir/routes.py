@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from measurewise.api.audit import Interaction
 from measurewise.api.fhir import asynchronous, bundles, export_files, media
@@ -37,14 +38,15 @@ def router(operations: Iterable[Operation]) -> APIRouter:
     offered = tuple(operations)
     _service_routes(found, offered)
     behind_the_gate = APIRouter(dependencies=[Depends(admitted)])
-    behind_the_gate.include_router(asynchronous.job_router())
+    jobs = asynchronous.job_router()
+    behind_the_gate.include_router(jobs)
     _bundle_route(found)
     _export_file_route(found)
     for operation in offered:
         _operation_routes(behind_the_gate, operation)
     add_resource_routes(behind_the_gate)
     found.include_router(behind_the_gate)
-    _options_routes(found)
+    _options_routes(found, [*found.routes, *jobs.routes, *behind_the_gate.routes])
     return found
 
 
@@ -64,10 +66,10 @@ def _service_routes(found: APIRouter, operations: Sequence[Operation]) -> None:
     offer(found, "/OperationDefinition/{identity}", definition, "What an operation takes", "Service")
 
 
-def _options_routes(found: APIRouter) -> None:
+def _options_routes(found: APIRouter, offered: Iterable[BaseRoute]) -> None:
     """OPTIONS on every address, whose ``Allow`` lists what is served there."""
     methods: dict[str, set[str]] = {}
-    for route in found.routes:
+    for route in offered:
         if isinstance(route, APIRoute):
             methods.setdefault(route.path, set()).update(route.methods or ())
     for path, served in methods.items():

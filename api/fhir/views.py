@@ -126,7 +126,7 @@ def _elements(resource_type: str) -> _Elements | None:
         choice = said.get("one_of_many")
         if isinstance(choice, str):
             choices.setdefault(choice, set()).add(element)
-        if said.get("element_required") or said.get("one_of_many_required"):
+        if field.is_required() or said.get("element_required") or said.get("one_of_many_required"):
             mandatory.add(element)
         if said.get("summary_element_property"):
             summary.add(element)
