@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
 
-from measurewise.store.errors import StoreError
+from measurewise.store.errors import ConflictError, StoreError
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _BUSY_MILLISECONDS: Final = 30_000
+_RACES: Final = frozenset({"23505", "40001", "40P01"})
+"""PostgreSQL's codes for a row that another made first, for states that go not together, for a deadlock."""
+_ATTEMPTS: Final = 8
+_Result = TypeVar("_Result")
 
 
 class Database:
@@ -187,3 +193,19 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.execute("PRAGMA mmap_size=268435456")
     cursor.close()
+
+
+def again(work: Callable[[], _Result]) -> _Result:
+    """Do work whose transaction may lose a race against others, and is then done once more from its start.
+
+    The work is one transaction, or comes to the same if it is done twice. Raises ConflictError where it
+    loses again and again.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return work()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _RACES:
+                raise
+        time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
+    raise ConflictError("others are changing the same resources all the time.", mend="Send it again later.")

@@ -16,7 +16,7 @@ from measurewise.api.security.principal import Principal
 from measurewise.api.services.context import Services
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.store.audit import add
-from measurewise.store.database import now
+from measurewise.store.database import again, now
 
 _NOBODY: Final = ""
 
@@ -43,7 +43,7 @@ class AuditTrail:
     def around(self, call: Call, asking: Asking, work: Callable[[Call], Reply]) -> Reply:
         """Do the work, and write down who did what to whose data, and how it ended."""
         try:
-            reply = work(call)
+            reply = again(lambda: work(call))
         except MeasurewiseError as error:
             self.refused(call.principal, asking, error)
             raise

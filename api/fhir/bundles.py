@@ -10,6 +10,7 @@ import base64
 import uuid
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -23,6 +24,7 @@ from measurewise.api.fhir.outcomes import RequestError, outcome_of, status_of
 from measurewise.api.fhir.patching import JSON_PATCH, check_kind, parse_patch
 from measurewise.api.fhir.searching import find, matching
 from measurewise.engine.errors import MeasurewiseError
+from measurewise.store.database import again
 
 _ORDER: Final = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
 _CHANGES: Final = ("DELETE", "POST", "PUT", "PATCH")
@@ -61,11 +63,16 @@ def _batch(call: Call, entries: list[dict[str, Any]]) -> list[Reply]:
             if method not in _CHANGES:
                 replies.append(_get(call, url, entry, position))
                 continue
-            with call.services.database.write() as connection:
-                replies.append(_one(call, connection, method, url, entry, position))
+            replies.append(again(partial(_alone, call, method, url, entry, position)))
         except MeasurewiseError as error:
             replies.append(Reply(outcome_of(error), status_of(error)))
     return replies
+
+
+def _alone(call: Call, method: str, url: str, entry: dict[str, Any], position: int) -> Reply:
+    """Do what one entry asks, in a transaction of its own."""
+    with call.services.database.write() as connection:
+        return _one(call, connection, method, url, entry, position)
 
 
 def _transaction(call: Call, entries: list[dict[str, Any]]) -> list[Reply]:

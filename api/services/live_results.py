@@ -21,7 +21,7 @@ from measurewise.engine.measure.result_json import from_result_json, to_result_j
 from measurewise.engine.measure.results import PatientResult
 from measurewise.engine.terminology.value_sets import ValueSetIndex
 from measurewise.store import results
-from measurewise.store.database import Database
+from measurewise.store.database import Database, again
 from measurewise.store.results import Kept, Question, Revision
 
 _MOST: Final = 256
@@ -101,10 +101,14 @@ class LiveResults:
             return
         questions = {question.measure: question for question in self.questions}
         kept = [Kept(patient, questions[result.measure], to_result_json(result)) for patient, result in new]
-        with self._database.write() as connection:
-            for measure, types in self._types.items():
-                results.note_types(connection, measure, types)
-            results.keep(connection, organization, kept, read_at)
+
+        def keep() -> None:
+            with self._database.write() as connection:
+                for measure, types in self._types.items():
+                    results.note_types(connection, measure, types)
+                results.keep(connection, organization, kept, read_at)
+
+        again(keep)
 
 
 def _used(prepared: Prepared) -> list[tuple[str, str | None]]:
