@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import postgresql_server as throwaway
 import pytest
-
-ECQM = Path(__file__).parents[2] / "shared" / "ecqm"
+from shared_inputs import absent, shared
 
 
 @pytest.fixture(scope="session")
 def ecqm_dir() -> Path:
-    """The folder of official measures, libraries, value sets and cases, beside the repository.
-
-    Tests that need it are skipped where it is absent; under CI its absence is a failure, so that a green run
-    there means that they ran.
-    """
-    if ECQM.is_dir():
-        return ECQM
-    reason = "the official measures are not there: expected in ../shared/ecqm, beside the repository"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    """The folder of official measures, libraries, value sets and cases."""
+    return shared("ecqm")
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +21,7 @@ def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server with ``{name}`` for a database; skips where none can be started."""
     programs = throwaway.server_programs()
     if programs is None:
-        reason = "no PostgreSQL server is installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        absent("no PostgreSQL server is installed")
     with throwaway.server(programs) as url:
         yield url
 

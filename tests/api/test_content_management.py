@@ -30,7 +30,6 @@ from measurewise.synthetic import synthesize
 from measurewise.valuesets import value_set_resources
 
 DIABETES = "DiabetesGlycemicControl"
-ECQM = Path(__file__).parents[3] / "shared" / "ecqm"
 KEY = "a-umls-key"
 
 
@@ -70,11 +69,10 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.skipif(not ECQM.is_dir(), reason="the official content is not there")
 def test_the_official_package_is_added_and_an_official_case_comes_out_as_expected(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ecqm_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sources = [str(ECQM / name) for name in ("measures", "libraries", "valuesets.ndjson.gz")]
+    sources = [str(ecqm_dir / name) for name in ("measures", "libraries", "valuesets.ndjson.gz")]
     assert run(["content", "add", *sources, "--data-folder", str(tmp_path), "--json"]) == 0
     added = told(capsys)
     kinds = [one["type"] for one in added["added"]]
@@ -84,7 +82,7 @@ def test_the_official_package_is_added_and_an_official_case_comes_out_as_expecte
     assert told(capsys)["unchanged"] == 655
 
     measure = "CMS122FHIRDiabetesAssessGreaterThan9Percent"
-    with gzip.open(ECQM / "cases" / f"{measure}.ndjson.gz") as lines:
+    with gzip.open(ecqm_dir / "cases" / f"{measure}.ndjson.gz") as lines:
         cases = [parse(line) for line in lines]
     numerators = 0
     for client in start(settings(tmp_path)):

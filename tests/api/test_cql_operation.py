@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from served import put
+from shared_inputs import shared
 
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.engine.measure.reports.edge import to_json
 from measurewise.engine.runner.conformance import evaluate, read_tests
 from measurewise.engine.runner.cql_values import FAILED, parameters
 
-CQL_TESTS = Path(__file__).parents[3] / "shared" / "cql-tests"
 ENCOUNTER = {"resourceType": "Encounter", "id": "e", "subject": {"reference": "Patient/p"}}
 PERIOD = {"name": "Measurement Period", "valuePeriod": {"start": "2026-01-01", "end": "2026-12-31"}}
 
@@ -52,14 +50,9 @@ def times(parts: list[dict[str, Any]]) -> Iterator[str]:
 
 def test_the_official_conformance_tests_have_the_same_answers_over_http(client: TestClient) -> None:
     """Each answer over HTTP is the encoding of what the engine gives, and its failures are failures there."""
-    if not CQL_TESTS.is_dir():
-        reason = "the official conformance tests are not there: expected in ../shared/cql-tests"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
     tally: Counter[str] = Counter()
     differing = []
-    for test in read_tests(CQL_TESTS):
+    for test in read_tests(shared("cql-tests")):
         if not test.in_scope:
             tally["skipped"] += 1
             continue

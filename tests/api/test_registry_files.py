@@ -9,7 +9,6 @@ import json
 import os
 import struct
 import sys
-import tarfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -18,8 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
+from cms_pairs import cms_pairs
 from fastapi.testclient import TestClient
 from served import issue, start
+from shared_inputs import shared as shared_input
 
 sys.path.insert(0, str(Path(__file__).parent / "security"))
 from outside_issuer import AUDIENCE, BASE, ISSUER, Clock, OutsideIssuer
@@ -31,7 +32,6 @@ from measurewise.qrda.category1.document import Settings as DocumentSettings
 from measurewise.qrda.validation.sources import Source
 from measurewise.qrda.validation.workers import Ended
 
-QRDA = Path(__file__).parents[3] / "shared" / "qrda"
 XML = {"content-type": "application/xml"}
 ZIP = {"content-type": "application/zip"}
 ADDRESSES = (
@@ -42,24 +42,14 @@ ADDRESSES = (
 
 @pytest.fixture(scope="module")
 def qrda() -> Path:
-    """The folder of CMS's and HL7's files; skips where it is absent, fails under CI."""
-    if not QRDA.is_dir():
-        reason = "the QRDA samples and schematrons are not there: expected in ../shared/qrda"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return QRDA
+    """The folder of CMS's and HL7's files."""
+    return shared_input("qrda")
 
 
 @pytest.fixture(scope="module")
-def pairs(qrda: Path) -> dict[str, bytes]:
+def pairs() -> dict[str, bytes]:
     """CMS's collection: reports, and what its tool answers."""
-    with tarfile.open(qrda / "category3" / "pairs.tar.xz") as archive:
-        return {
-            member.name.removeprefix("./"): file.read()
-            for member in archive
-            if (file := archive.extractfile(member)) is not None
-        }
+    return cms_pairs()
 
 
 def of_2025(pairs: dict[str, bytes]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from shared_inputs import shared
 
 from measurewise import cql_libraries, valuesets
 from measurewise.cli.repl import completion, history_file
@@ -14,8 +15,6 @@ from measurewise.engine import elm
 from measurewise.engine.runner.interactive import Interactive, is_unfinished
 from measurewise.engine.runtime.datetime_parsing import parse_datetime
 from measurewise.synthetic import bundle_json, synthetic_patient
-
-SHARED = Path(__file__).parents[3] / "shared"
 
 SMALL = """library Small version '1.0.0'
 define A: 1
@@ -338,10 +337,7 @@ def test_no_tests_at_all_is_an_error(run, tmp_path):
 
 
 def test_the_official_tests_pass_or_contradict_the_specification(run):
-    folder = SHARED / "cql-tests"
-    if not folder.is_dir():
-        pytest.skip("the official conformance tests are expected in ../shared/cql-tests")
-    done = run("conformance", folder, "--json")
+    done = run("conformance", shared("cql-tests"), "--json")
     result = done.json
     assert done.status == 0
     assert result["failures"] == []

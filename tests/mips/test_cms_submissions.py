@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cms_pairs import cms_pairs
 
 from measurewise.mips.programme_year import YEARS
 from measurewise.mips.submission.problem import Problem
@@ -17,24 +16,12 @@ from measurewise.mips.submission.validation import is_clean, validate
 from measurewise.qrda.qpp_model import to_json
 from measurewise.qrda.qpp_reading import parse_json, read_qpp
 
-PAIRS = Path(__file__).parents[3] / "shared" / "qrda" / "category3" / "pairs.tar.xz"
 REVIEWED = json.loads((Path(__file__).parent / "reviewed_cms_submissions.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
 def submissions() -> dict[str, Any]:
-    if not PAIRS.is_file():
-        reason = "the CMS pairs are not there: expected in ../shared/qrda/category3, beside the repository"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    found = {}
-    with tarfile.open(PAIRS) as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            if file is not None and member.name.endswith(".qpp.json"):
-                found[member.name.removeprefix("./")] = parse_json(file.read())
-    return found
+    return {name: parse_json(data) for name, data in cms_pairs().items() if name.endswith(".qpp.json")}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import given_reports
 import pytest
+from given_reports import group
 
 from measurewise.engine import Engine, SummaryAccumulator, summary_report
 from measurewise.engine.compiler.cache import ProgramCache
@@ -21,7 +23,6 @@ from measurewise.qrda.category3.conversion import convert
 from measurewise.qrda.category3.writing.description import (
     Attestation,
     Description,
-    Entity,
     EntityType,
     ImprovementActivities,
     Programme,
@@ -33,37 +34,10 @@ from measurewise.qrda.qpp_model import to_json
 from measurewise.qrda.year_data import YEARS as GUIDED_YEARS
 from measurewise.qrda.year_data import year_data
 
-CODES = {
-    "IPOP": "initial-population",
-    "DENOM": "denominator",
-    "DENEX": "denominator-exclusion",
-    "NUMER": "numerator",
-    "NUMEX": "numerator-exclusion",
-    "DENEXCEP": "denominator-exception",
-}
-ENTITIES = {
-    EntityType.INDIVIDUAL: Entity(EntityType.INDIVIDUAL, "Dr Philips", tin="123456789", npi="1234567893"),
-    EntityType.GROUP: Entity(EntityType.GROUP, "Good Health", tin="123456789"),
-    EntityType.SUBGROUP: Entity(EntityType.SUBGROUP, "Good Health's heart", id="SG-00000001"),
-    EntityType.VIRTUAL_GROUP: Entity(EntityType.VIRTUAL_GROUP, "Good Health together", id="x12345"),
-    EntityType.APM: Entity(EntityType.APM, "Good Health ACO", id="A1234"),
-}
-
 
 def report(number: str, *groups: dict[str, int], year: int = 2025, **changes: Any) -> dict[str, Any]:
-    populations = [
-        [{"code": {"coding": [{"code": CODES[code]}]}, "count": count} for code, count in group.items()]
-        for group in groups
-    ]
-    return {
-        "resourceType": "MeasureReport",
-        "status": "complete",
-        "type": "summary",
-        "measure": f"https://madie.cms.gov/Measure/{number}FHIRExample|0.1.000",
-        "period": {"start": f"{year}-01-01", "end": f"{year}-12-31"},
-        "group": [{"population": one} for one in populations],
-        **changes,
-    }
+    plain = (group(counts, everyone=False) for counts in groups)
+    return given_reports.report(number, *plain, year=year, **changes)
 
 
 def described(
@@ -74,7 +48,7 @@ def described(
 ) -> Description:
     if programme is Programme.MVP:
         more["mvp"] = next(iter(programme_year(year).mvps))
-    return Description(year, programme, ENTITIES[entity], cehrt_id="0015CABCDEFGHIJ", **more)
+    return given_reports.described(year, programme, entity, **more)
 
 
 def attested(year: int) -> dict[str, Any]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import pytest
+from shared_inputs import shared
 
 from measurewise.qrda.category1.document import MeasureReference, Settings
 from measurewise.qrda.validation import ValidationFinding, validate_category1
 
-QRDA = Path(__file__).parents[3] / "shared" / "qrda"
-ECQM = Path(__file__).parents[3] / "shared" / "ecqm"
 AT = "2026-11-22T10:00:00+00:00"
 MEASURE = MeasureReference("65c8fea2-95e8-434e-8fd0-9450717430d9", "Diabetes: Glycemic Status Assessment")
 
@@ -27,19 +23,9 @@ def settings(**changed: Any) -> Settings:
     return Settings(**(given | changed))
 
 
-def shared_qrda() -> Path:
-    """The folder of schematrons, schemas and samples; skips where it is absent, fails under CI."""
-    if not QRDA.is_dir():
-        reason = "the QRDA schematrons and samples are not there: expected in ../shared/qrda"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return QRDA
-
-
 def findings(document: bytes) -> list[ValidationFinding]:
     """What the CDA schema and the schematrons have against a document."""
-    folder = shared_qrda()
+    folder = shared("qrda")
     return validate_category1(
         document, schematron_folder=folder / "category1" / "schematron", xsd_folder=folder / "xsd"
     )
@@ -47,7 +33,7 @@ def findings(document: bytes) -> list[ValidationFinding]:
 
 def cases(measure: str) -> Iterator[dict[str, Any]]:
     """The official cases of a measure, decimals kept."""
-    with gzip.open(ECQM / "cases" / f"{measure}.ndjson.gz", "rt", encoding="utf-8") as stream:
+    with gzip.open(shared("ecqm", "cases", f"{measure}.ndjson.gz"), "rt", encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line, parse_float=Decimal)
 

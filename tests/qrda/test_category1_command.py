@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from category1_records import ECQM, cases, shared_qrda
+from category1_records import cases
+from shared_inputs import shared
 
 from measurewise.cli.app import run
 
@@ -32,7 +33,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, ecqm_dir: Path) -> Path:
 
 
 def _measure() -> list[str]:
-    content = [str(ECQM / name) for name in ("measures", "libraries", "valuesets.ndjson.gz")]
+    content = [str(shared("ecqm", name)) for name in ("measures", "libraries", "valuesets.ndjson.gz")]
     return ["--content", *content, "--measure", "CMS22", "--period", "2026"]
 
 
@@ -58,7 +59,7 @@ def test_the_list_beside_the_zips_names_each_document_and_what_no_template_carri
 
 
 def test_what_was_written_is_valid_by_the_command(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = shared_qrda()
+    folder = shared("qrda")
     rules = [
         "--schematron-folder",
         str(folder / "category1" / "schematron"),
@@ -108,7 +109,7 @@ def test_an_invalid_document_is_told_with_its_line(
     with zipfile.ZipFile(written / f"{MEASURE}_numerator.zip") as archive:
         data = archive.read(archive.namelist()[0])
     (tmp_path / "a.xml").write_bytes(data.replace(b"<title>QRDA Category I Report</title>", b""))
-    folder = shared_qrda()
+    folder = shared("qrda")
     rules = [
         "--schematron-folder",
         str(folder / "category1" / "schematron"),

@@ -7,8 +7,9 @@ from collections import Counter
 
 import pytest
 from category1_documents import PRESSURE, document
-from category1_records import findings, settings, shared_qrda
+from category1_records import findings, settings
 from lxml import etree
+from shared_inputs import shared
 
 from measurewise.qrda.category1.document import write_document
 from measurewise.qrda.category1.reading import NotQrda1Error, read_document
@@ -20,7 +21,7 @@ QICORE = "http://hl7.org/fhir/us/qicore/StructureDefinition/"
 
 
 def test_the_hospital_sample_is_imported_with_an_itemized_list_of_the_rest() -> None:
-    data = (shared_qrda() / f"{SAMPLES}-Sample-File.xml").read_bytes()
+    data = (shared("qrda") / f"{SAMPLES}-Sample-File.xml").read_bytes()
     read = read_document(data, "sample")
     assert Counter(one["resourceType"] for one in read.resources) == {
         "ServiceRequest": 14,
@@ -77,7 +78,7 @@ def test_the_hospital_sample_is_imported_with_an_itemized_list_of_the_rest() -> 
 
 
 def test_the_sample_reads_as_a_person_would_read_it() -> None:
-    read = read_document((shared_qrda() / f"{SAMPLES}-Sample-File.xml").read_bytes(), "sample")
+    read = read_document((shared("qrda") / f"{SAMPLES}-Sample-File.xml").read_bytes(), "sample")
     assert read.period == ("2026-01-01", "2026-03-31")
     assert read.measures == ("31f02a2d-aed4-4f19-ac57-6fec60db6232", "e0e4534b-2f7e-4b1d-8431-8fda6932166f")
     assert read.patient["gender"] == "female"
@@ -105,7 +106,7 @@ def test_the_sample_reads_as_a_person_would_read_it() -> None:
 
 
 def test_the_hybrid_sample_is_imported_whole() -> None:
-    read = read_document((shared_qrda() / f"{SAMPLES}-Hybrid-CCDE-Sample-File.xml").read_bytes(), "hybrid")
+    read = read_document((shared("qrda") / f"{SAMPLES}-Hybrid-CCDE-Sample-File.xml").read_bytes(), "hybrid")
     assert read.not_mapped == ()
     assert Counter(one["resourceType"] for one in read.resources) == {
         "Observation": 14,
@@ -117,7 +118,7 @@ def test_the_hybrid_sample_is_imported_whole() -> None:
 
 def test_the_samples_written_again_are_valid_and_read_the_same() -> None:
     for name in ("Sample-File", "Hybrid-CCDE-Sample-File"):
-        read = read_document((shared_qrda() / f"{SAMPLES}-{name}.xml").read_bytes())
+        read = read_document((shared("qrda") / f"{SAMPLES}-{name}.xml").read_bytes())
         written = write_document([read.patient, *read.resources], settings())
         assert findings(written.data) == []
         again = read_document(written.data)

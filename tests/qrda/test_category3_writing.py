@@ -19,13 +19,13 @@ from given_reports import (
     population,
     read_back,
     report,
-    shared_qrda,
     stratum,
     values_of,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree, isoschematron
+from shared_inputs import shared
 
 from measurewise.engine.errors import ContentError, MeasurewiseError
 from measurewise.qrda.category3.conversion import convert
@@ -475,7 +475,7 @@ def test_whatever_the_counts_they_read_back_equal_and_convert(
 
 def judged_by_lxml(xml: bytes, year: int) -> list[str]:
     """What CMS's schematron says through lxml's own implementation of ISO Schematron."""
-    path = shared_qrda() / "category3" / "schematron" / f"PY{year}" / "EP_CAT_III.sch"
+    path = shared("qrda") / "category3" / "schematron" / f"PY{year}" / "EP_CAT_III.sch"
     vocabulary = (path.parent / "voc.xml").as_uri()
     text = path.read_text("utf-8").replace("document('voc.xml')", f"document('{vocabulary}')")
     rules = isoschematron.Schematron(etree.fromstring(text.encode()), phase="errors", store_report=True)
@@ -496,7 +496,7 @@ def test_cms_has_nothing_against_it_and_would_say_so_if_it_had(year: int) -> Non
     reports = [report("CMS165", group(COUNTS), year=year)]
     written = write(reports, described(year, **attested), AT)
     assert judged_by_lxml(written.xml, year) == []
-    schema = shared_qrda() / "xsd" / "infrastructure" / "cda" / "CDA_SDTC.xsd"
+    schema = shared("qrda") / "xsd" / "infrastructure" / "cda" / "CDA_SDTC.xsd"
     etree.XMLSchema(etree.parse(schema)).assertValid(etree.fromstring(written.xml))
     bare = [report("CMS165", group(COUNTS, everyone=False), year=year)]
     without = write(bare, described(year), AT, missing_supplemental_data="leave-out")
@@ -507,7 +507,7 @@ def test_cms_has_nothing_against_it_and_would_say_so_if_it_had(year: int) -> Non
 def test_every_template_stands_in_the_years_schematron(year: int) -> None:
     from measurewise.qrda.category3.writing.year import guide
 
-    text = (shared_qrda() / "category3" / "schematron" / f"PY{year}" / "EP_CAT_III.sch").read_text("utf-8")
+    text = (shared("qrda") / "category3" / "schematron" / f"PY{year}" / "EP_CAT_III.sch").read_text("utf-8")
     for template in guide(year).templates.values():
         extension = f"[@extension='{template.extension}']" if template.extension else ""
         assert f"[@root='{template.root}']{extension}" in text.replace(" = ", "=")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from given_reports import AT, ENTITIES, counts_of, measures_of, shared_qrda, values_of
+from given_reports import AT, ENTITIES, counts_of, measures_of, values_of
+from shared_inputs import shared
 
 from measurewise.engine import (
     Engine,
@@ -157,7 +158,7 @@ def descriptions(year: int) -> list[Description]:
 
 
 def faults(xml: bytes, year: int) -> list[str]:
-    folder = shared_qrda()
+    folder = shared("qrda")
     found = validate(
         xml,
         kind="qrda3",

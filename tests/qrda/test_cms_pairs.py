@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cms_pairs import cms_pairs
 
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.qrda.category3.conversion import Conversion, convert
 from measurewise.qrda.category3.finding import Finding
 from measurewise.qrda.category3.roster import read_roster
 
-PAIRS = Path(__file__).parents[3] / "shared" / "qrda" / "category3" / "pairs.tar.xz"
 REVIEWED = json.loads((Path(__file__).parent / "reviewed_deviations.json").read_text("utf-8"))
 RULES = {
     28: "duplicate-quality-section",
@@ -52,13 +50,7 @@ class Pair:
         return (self.answer.status, self.answer.codes) == (self.status, self.codes)
 
 
-def _pairs() -> Iterator[Pair]:
-    with tarfile.open(PAIRS) as archive:
-        content = {
-            member.name.removeprefix("./"): file.read()
-            for member in archive
-            if (file := archive.extractfile(member)) is not None
-        }
+def _judged(content: dict[str, bytes]) -> Iterator[Pair]:
     for entry in json.loads(content["manifest.json"]):
         if entry["performanceYear"] == 2022:
             continue
@@ -76,24 +68,20 @@ def _pairs() -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
-    if not PAIRS.is_file():
-        reason = "the CMS pairs are not there: expected in ../shared/qrda/category3, beside the repository"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return list(_pairs())
+def collection() -> dict[str, bytes]:
+    return cms_pairs()
 
 
 @pytest.fixture(scope="module")
-def accepted(pairs: list[Pair]) -> str:
+def pairs(collection: dict[str, bytes]) -> list[Pair]:
+    return list(_judged(collection))
+
+
+@pytest.fixture(scope="module")
+def accepted(pairs: list[Pair], collection: dict[str, bytes]) -> str:
     """A Primary Care First report that CMS takes."""
     assert next(pair for pair in pairs if pair.name == "2024/0245").status == "OK"
-    with tarfile.open(PAIRS) as archive:
-        names = {member.name.removeprefix("./"): member for member in archive}
-        file = archive.extractfile(names["2024/0245.xml"])
-        assert file is not None
-        return file.read().decode()
+    return collection["2024/0245.xml"].decode()
 
 
 def _listed(kind: str) -> set[str]:
@@ -144,16 +132,12 @@ def test_submissions_equal_those_of_cms(pairs: list[Pair], capsys: pytest.Captur
     assert unequal == _listed("submissions")
 
 
-def test_files_of_2022_are_named_as_out_of_year(pairs: list[Pair]) -> None:
-    with tarfile.open(PAIRS) as archive:
-        files = {
-            member.name: file.read()
-            for member in archive
-            if "2022/" in member.name
-            and member.name.endswith(".xml")
-            and (file := archive.extractfile(member)) is not None
-        }
-    answers = [convert(data) for data in files.values()]
+def test_files_of_2022_are_named_as_out_of_year(collection: dict[str, bytes]) -> None:
+    answers = [
+        convert(data)
+        for name, data in collection.items()
+        if name.startswith("2022/") and name.endswith(".xml")
+    ]
     assert len(answers) == 145
     # One of the files is no XML.
     assert Counter(answer.codes for answer in answers) == {(5,): 144, (2,): 1}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from lxml import etree
+from shared_inputs import SHARED, needs
 
 from measurewise.qrda.validation import validate, validate_category1
 from measurewise.qrda.validation.judging import Validating
@@ -13,15 +12,13 @@ from measurewise.qrda.validation.mending import mend_of_assertion
 from measurewise.qrda.validation.sources import Source
 from measurewise.qrda.validation.workers import Ended, Workers
 
-SHARED = Path(__file__).parents[3] / "shared" / "qrda"
-pytestmark = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="schematrons and schema are not there: expected in ../shared/qrda"
-)
-FOLDERS = {"schematron_folder": SHARED, "xsd_folder": SHARED}
+QRDA = SHARED / "qrda"
+pytestmark = needs("qrda")
+FOLDERS = {"schematron_folder": QRDA, "xsd_folder": QRDA}
 
 
 def _sample() -> bytes:
-    return (SHARED / "category3" / "samples" / "2025MIPSAPPGroupSampleQRDA-III-v1.0.xml").read_bytes()
+    return (QRDA / "category3" / "samples" / "2025MIPSAPPGroupSampleQRDA-III-v1.0.xml").read_bytes()
 
 
 def test_the_official_sample_differs_from_the_last_guide_in_its_document_template_only() -> None:
@@ -30,7 +27,7 @@ def test_the_official_sample_differs_from_the_last_guide_in_its_document_templat
 
 
 def test_the_official_hospital_sample_of_category_1_is_in_order() -> None:
-    sample = SHARED / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Sample-File.xml"
+    sample = QRDA / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Sample-File.xml"
     assert validate_category1(sample.read_bytes(), **FOLDERS) == []
 
 
@@ -97,8 +94,8 @@ def test_a_finding_at_an_element_with_a_prefix_of_the_documents_own_has_its_plac
 
 
 def test_validation_of_category_1_is_work_for_processes() -> None:
-    sample = SHARED / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Sample-File.xml"
-    asked = Validating(category="qrda1", schematron_folder=SHARED, schema_folder=SHARED)
+    sample = QRDA / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Sample-File.xml"
+    asked = Validating(category="qrda1", schematron_folder=QRDA, schema_folder=QRDA)
     with Workers(asked, count=1) as workers:
         answer = workers.one(Source(sample, None, 0))
     assert not isinstance(answer, Ended)

@@ -6,20 +6,18 @@ import csv
 import json
 import subprocess
 import sys
-import tarfile
 import zipfile
 from functools import cache
 from pathlib import Path
 
-import pytest
+from cms_pairs import cms_pairs
+from shared_inputs import SHARED, needs
 
-SHARED = Path(__file__).parents[3] / "shared" / "qrda"
-SAMPLES = SHARED / "category3" / "samples"
+QRDA = SHARED / "qrda"
+SAMPLES = QRDA / "category3" / "samples"
 GROUP = SAMPLES / "2025MIPSGroupSampleQRDA-III-v1.0.xml"
-pytestmark = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="samples and schematrons are not there: expected in ../shared/qrda"
-)
-RULES = ("--schematron-folder", str(SHARED), "--schema-folder", str(SHARED))
+pytestmark = needs("qrda")
+RULES = ("--schematron-folder", str(QRDA), "--schema-folder", str(QRDA))
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -30,11 +28,7 @@ def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
 @cache
 def _accepted() -> bytes:
     """A report of 2024 that CMS takes."""
-    with tarfile.open(SHARED / "category3" / "pairs.tar.xz") as archive:
-        member = next(one for one in archive if one.name.endswith("2024/0245.xml"))
-        file = archive.extractfile(member)
-        assert file is not None
-        return file.read()
+    return cms_pairs()["2024/0245.xml"]
 
 
 def test_schema_schematron_and_conversion_answer_together(tmp_path: Path) -> None:

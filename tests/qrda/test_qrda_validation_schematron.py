@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,36 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cms_pairs import cms_pairs
 from lxml import etree, isoschematron
+from shared_inputs import SHARED, needs
 
 from measurewise.qrda.category3.reading import path_of, read_xml
 from measurewise.qrda.validation import RuleFilesError, schematron, validate
 from measurewise.qrda.validation.schematron_translation import translate
 
-SHARED = Path(__file__).parents[3] / "shared" / "qrda"
-needs_rules = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="schematrons are not there: expected in ../shared/qrda"
-)
+QRDA = SHARED / "qrda"
+needs_rules = needs("qrda")
 CATEGORY_3 = [
-    SHARED / "category3" / "schematron" / f"PY{year}" / "EP_CAT_III.sch" for year in (2023, 2024, 2025)
+    QRDA / "category3" / "schematron" / f"PY{year}" / "EP_CAT_III.sch" for year in (2023, 2024, 2025)
 ]
 CATEGORY_1 = [
-    SHARED / "category1" / "schematron" / "HL7-STU-5.3" / "HL7-QRDA-I.sch",
-    SHARED / "category1" / "schematron" / "CMS-2026" / "CMS-QRDA-I.sch",
+    QRDA / "category1" / "schematron" / "HL7-STU-5.3" / "HL7-QRDA-I.sch",
+    QRDA / "category1" / "schematron" / "CMS-2026" / "CMS-QRDA-I.sch",
 ]
-SAMPLE_1 = SHARED / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Hybrid-CCDE-Sample-File.xml"
+SAMPLE_1 = QRDA / "category1" / "samples" / "2026-CMS-QRDA-I-v1.0-Hybrid-CCDE-Sample-File.xml"
 SVRL = {"svrl": "http://purl.oclc.org/dsdl/svrl"}
 
 
 @cache
 def _pairs() -> dict[str, bytes]:
-    with tarfile.open(SHARED / "category3" / "pairs.tar.xz") as archive:
-        return {
-            member.name.removeprefix("./"): file.read()
-            for member in archive
-            if member.name.endswith((".xml", "manifest.json"))
-            and (file := archive.extractfile(member)) is not None
-        }
+    return cms_pairs()
 
 
 def _manifest() -> list[dict[str, Any]]:
@@ -118,7 +111,7 @@ def test_the_errors_known_of_cms_files_are_found(capsys: pytest.CaptureFixture[s
     entries = _manifest()
     agreeing = 0
     for entry in entries:
-        path = SHARED / "category3" / "schematron" / f"PY{entry['performanceYear']}" / "EP_CAT_III.sch"
+        path = QRDA / "category3" / "schematron" / f"PY{entry['performanceYear']}" / "EP_CAT_III.sch"
         broken = schematron.compiled(path, warnings=False).broken(read_xml(_pairs()[entry["file"]]))
         agreeing += Counter(one.assertion.id for one in broken) == Counter(entry["schematron_errors"])
     with capsys.disabled():
@@ -132,12 +125,12 @@ def test_the_errors_known_of_cms_files_are_found(capsys: pytest.CaptureFixture[s
 
 @needs_rules
 def test_validation_takes_no_longer_than_lxmls_transform_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    sample = SHARED / "category3" / "samples" / "2025MIPSAPPGroupSampleQRDA-III-v1.0.xml"
+    sample = QRDA / "category3" / "samples" / "2025MIPSAPPGroupSampleQRDA-III-v1.0.xml"
     data = sample.read_bytes()
     tree = etree.fromstring(data).getroottree()
 
     def ours() -> None:
-        validate(data, kind="qrda3", schematron_folder=SHARED, xsd_folder=SHARED)
+        validate(data, kind="qrda3", schematron_folder=QRDA, xsd_folder=QRDA)
 
     ours()
     transform = _iso(CATEGORY_3[2])

@@ -5,28 +5,18 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import pytest
+from shared_inputs import SHARED, needs
 
-SHARED = Path(__file__).parents[4] / "shared"
 LIBRARIES = SHARED / "ecqm" / "libraries"
 CONFORMANCE = SHARED / "cql-tests"
 
-# Under CI nothing is skipped: a green run there means that these ran.
-CI = os.environ.get("CI") == "true"
-
-needs_libraries = pytest.mark.skipif(
-    not LIBRARIES.is_dir() and not CI, reason="the official libraries are not beside the checkout"
-)
-needs_conformance = pytest.mark.skipif(
-    not CONFORMANCE.is_dir() and not CI, reason="the official conformance tests are not beside the checkout"
-)
+needs_libraries = needs("ecqm", "libraries")
+needs_conformance = needs("cql-tests")
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import os
 import time
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from shared_inputs import SHARED, needs
 
 from measurewise.engine.models.model import Model, load_model, load_model_info
 from measurewise.engine.models.table import FOLDER, read_table, shipped_models
 
-OFFICIAL = Path(__file__).parents[4] / "shared" / "modelinfo"
+OFFICIAL = SHARED / "modelinfo"
 N = "{urn:hl7-org:elm-modelinfo:r1}"
 
-needs_official = pytest.mark.skipif(
-    not OFFICIAL.is_dir() and os.environ.get("CI") != "true",
-    reason="the official model-info files are not beside the checkout",
-)
+needs_official = needs("modelinfo")
 
 SHIPPED = [(s.name, s.version) for s in shipped_models()]
 

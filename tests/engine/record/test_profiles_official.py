@@ -2,20 +2,13 @@
 
 import gzip
 import json
-import os
 from collections import Counter
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from shared_inputs import shared
 
 from measurewise.engine.record.profiles import BASE_DEFINITION, PROFILES, labels
-
-SHARED = Path(os.environ.get("MEASUREWISE_SHARED", Path(__file__).parents[4] / "shared"))
-
-pytestmark = pytest.mark.skipif(
-    not SHARED.exists() and not os.environ.get("CI"), reason=f"official inputs absent: {SHARED}"
-)
 
 GUIDES = [
     ("qicore-modelinfo-4.1.1", "qicore-4.1.1"),
@@ -27,7 +20,7 @@ GUIDES = [
 
 @pytest.mark.parametrize(("model_info", "guide"), GUIDES)
 def test_every_profile_that_a_model_lets_authors_retrieve_has_facts(model_info, guide):
-    data = gzip.decompress((SHARED / "modelinfo" / f"{model_info}.xml.gz").read_bytes())
+    data = gzip.decompress((shared("modelinfo") / f"{model_info}.xml.gz").read_bytes())
     types = ElementTree.fromstring(data).iter("{urn:hl7-org:elm-modelinfo:r1}typeInfo")  # noqa: S314
     retrievable = [t for t in types if t.get("retrievable") == "true"]
     assert retrievable
@@ -44,7 +37,7 @@ def test_every_profile_that_a_model_lets_authors_retrieve_has_facts(model_info, 
 def test_what_official_cases_are_labelled_as_they_nearly_always_are_by_structure():
     asked = [PROFILES.get(url) for url in PROFILES.urls()]
     both, label_only = Counter(), Counter()
-    for path in sorted((SHARED / "ecqm" / "cases").glob("*.ndjson.gz")):
+    for path in sorted(shared("ecqm", "cases").glob("*.ndjson.gz")):
         for line in gzip.decompress(path.read_bytes()).splitlines():
             for resource in json.loads(line)["resources"]:
                 stated = set(labels(resource))

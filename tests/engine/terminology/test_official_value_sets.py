@@ -1,28 +1,17 @@
 """The official value sets, read as they are published."""
 
 import gzip
-import os
 import time
-from pathlib import Path
 
 import pytest
+from shared_inputs import shared
 
 from measurewise.engine.terminology.value_sets import ValueSetIndex
-
-VALUE_SETS = (
-    Path(os.environ.get("MEASUREWISE_SHARED", Path(__file__).parents[4] / "shared"))
-    / "ecqm"
-    / "valuesets.ndjson.gz"
-)
-
-pytestmark = pytest.mark.skipif(
-    not VALUE_SETS.exists() and not os.environ.get("CI"), reason=f"official value sets absent: {VALUE_SETS}"
-)
 
 
 @pytest.fixture(scope="module")
 def published():
-    return gzip.decompress(VALUE_SETS.read_bytes())
+    return gzip.decompress(shared("ecqm", "valuesets.ndjson.gz").read_bytes())
 
 
 def test_all_are_indexed_in_well_under_a_second(published):

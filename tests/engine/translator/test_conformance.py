@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shared_inputs import shared
 
 from measurewise.engine.errors import ContentError
 from measurewise.engine.runner.conformance import ConformanceTest, read_tests, run_tests
-
-OFFICIAL = Path(__file__).parents[4] / "shared" / "cql-tests"
 
 
 def check(expression: str, *outputs: str, **more: str):
     return run_tests([ConformanceTest("f.xml", "g", "n", expression, outputs, **more)])
 
 
-@pytest.mark.skipif(not OFFICIAL.exists(), reason="the official tests are not there")
 def test_no_official_test_fails_to_translate():
-    result = run_tests(read_tests(OFFICIAL))
+    result = run_tests(read_tests(shared("cql-tests")))
     assert result.tests == 1282
     assert [f for f in result.failures if f.actual.startswith(("syntax", "translation", "failure"))] == []
     assert result.passed + result.skipped + len(result.failures) == result.tests

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import os
-from pathlib import Path
 
 import pytest
 from libraries import Texts
 from rendering import render
+from shared_inputs import SHARED, needs
 
 from measurewise.engine.models.model import Model, load_model, load_model_info
 from measurewise.engine.translator import Translator
 
-FILES = Path(__file__).parents[4] / "shared" / "modelinfo"
-needs_files = pytest.mark.skipif(
-    not FILES.is_dir() and os.environ.get("CI") != "true",
-    reason="the official model info is not beside the checkout",
-)
+FILES = SHARED / "modelinfo"
+needs_files = needs("modelinfo")
 SHIPPED = Texts({})
 FHIR = ("fhir-modelinfo-4.0.1.xml.gz",)
 BODY = """

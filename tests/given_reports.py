@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import pytest
 from lxml import etree
 
 from measurewise.qrda.category3.document import Document, Kind, Part, read_document
 from measurewise.qrda.category3.writing.description import Description, Entity, EntityType, Programme
 
-QRDA = Path(__file__).parents[3] / "shared" / "qrda"
 AT = datetime(2026, 1, 15, 8, 30)
 CODES = {
     "IPOP": "initial-population",
@@ -35,13 +32,6 @@ ENTITIES = {
     EntityType.VIRTUAL_GROUP: Entity(EntityType.VIRTUAL_GROUP, "Good Health together", id="x12345"),
     EntityType.APM: Entity(EntityType.APM, "Good Health ACO", id="A1234"),
 }
-
-
-def shared_qrda() -> Path:
-    """The folder of CMS's and HL7's files; tests that need it are skipped where it is absent."""
-    if not QRDA.is_dir():
-        pytest.skip("CMS's schematrons are not there: expected in ../shared/qrda, beside the repository")
-    return QRDA
 
 
 def described(
