@@ -15,6 +15,7 @@ from measurewise.api.fhir.operation import Operation
 from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import care_gaps as job
 from measurewise.api.operations.evaluate import MANIFEST, MEASURES, PERIOD
+from measurewise.api.operations.evaluating import check_reference, period_of, reporter_of
 from measurewise.api.services.answers import parameters
 from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, measures_about, prepare_gaps
 from measurewise.api.services.evaluation import issues_of_missing
@@ -23,7 +24,6 @@ from measurewise.api.services.provenance import at_fixed_versions, fixed_version
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine.measure.gaps import GapStatus
 from measurewise.engine.measure.reports.edge import to_json
-from measurewise.store.resources import valid_id
 
 _PARAMETERS: Final = (
     *PERIOD,
@@ -60,19 +60,20 @@ def find_care_gaps(call: Call) -> Reply:
         raise missing("organization", "A practitioner is named with their organization.")
     if subject is None and group is None and organization is None:
         raise missing("subject", "Name a patient, a group or an organization.")
-    _check_reference("subject", subject, ("Patient", "Group"))
-    _check_reference("organization", organization, ("Organization",))
-    _check_reference("practitioner", practitioner, ("Practitioner",))
+    check_reference("subject", subject, ("Patient", "Group"))
+    check_reference("organization", organization, ("Organization",))
+    check_reference("practitioner", practitioner, ("Practitioner",))
     call.principal.check_subject(subject)
     fixed = fixed_versions(services, arguments.text("manifest"))
     measures = _measures(call, fixed)
+    period = period_of(arguments)
     request = CareGapsRequest(
         measures,
-        arguments.required("periodStart"),
-        arguments.required("periodEnd"),
+        period.start,
+        period.end,
         tuple(str(status) for status in arguments.all("status"))
         or (GapStatus.OPEN, GapStatus.CLOSED, GapStatus.PROSPECTIVE),
-        arguments.text("reporter") or organization,
+        reporter_of(arguments) or organization,
         arguments.one("isDocument") is not False,
         fixed=fixed,
     )
@@ -126,15 +127,6 @@ def _is_proportion(resource: Any) -> bool:
     """Whether a measure is one that gaps can be told of; others are passed over where none is named."""
     codings = (resource.get("scoring") or {}).get("coding") or ()
     return any(coding.get("code") == "proportion" for coding in codings) or not codings
-
-
-def _check_reference(name: str, reference: str | None, types: tuple[str, ...]) -> None:
-    if reference is None:
-        return
-    kind, _, identity = reference.rpartition("/")
-    if kind.rpartition("/")[2] not in types or not valid_id(identity):
-        listed = " or ".join(f"{kind}/[id]" for kind in types)
-        raise refused(name, f"is '{reference}'", f"Write {listed}.")
 
 
 OPERATION: Final = Operation(

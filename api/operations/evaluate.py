@@ -11,7 +11,7 @@ from typing import Final
 from measurewise.api.fhir.arguments import Declared, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, report_kind
+from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, period_of, report_kind, reporter_of
 from measurewise.api.services.evaluation import EvaluationRequest
 from measurewise.api.services.measures import measures_named
 from measurewise.api.services.provenance import at_fixed_versions, fixed_versions
@@ -55,6 +55,9 @@ _PARAMETERS: Final = (
 def evaluate(call: Call) -> Reply:
     """The Bundles of MeasureReports. Raises MeasurewiseError for what cannot be honoured."""
     arguments = call.arguments
+    for name in ("measureId", "measureUrl", "measure", "measureIdentifier"):
+        if call.target[1] is not None and name in arguments:
+            raise refused(name, "cannot be given where the address names the measure")
     fixed = fixed_versions(call.services, arguments.text("manifest"))
     measures = measures_named(
         call.services.catalog,
@@ -62,18 +65,17 @@ def evaluate(call: Call) -> Reply:
         at_fixed_versions([*arguments.all("measureUrl"), *arguments.all("measure")], fixed),
         arguments.all("measureIdentifier"),
     )
-    if call.target[1] is not None and any(name in arguments for name in ("measureId", "measureUrl")):
-        raise refused("measureId", "or measureUrl is in the address already")
     subject, group = arguments.text("subject"), arguments.one("subjectGroup")
     if subject is not None and group is not None:
         raise refused("subjectGroup", "and subject exclude each other")
     call.principal.check_subject(subject)
+    period = period_of(arguments)
     request = EvaluationRequest(
         measures,
-        arguments.required("periodStart"),
-        arguments.required("periodEnd"),
+        period.start,
+        period.end,
         report_kind(arguments),
-        reporter=arguments.text("reporter"),
+        reporter=reporter_of(arguments),
         parameters=arguments.one("parameters"),
         changed_since=arguments.text("lastReceivedOn"),
         fixed=fixed,
@@ -89,7 +91,9 @@ def _provider(call: Call) -> tuple[str | None, str | None]:
     if resource is not None:
         if named is not None:
             raise refused("providerResource", "and provider exclude each other")
-        named = f"{resource.get('resourceType')}/{resource.get('id')}"
+        if not resource.get("id"):
+            raise refused("providerResource", "has no id", "Give it the id under which it is known here.")
+        named = f"{resource.get('resourceType')}/{resource['id']}"
     if named is None:
         return None, None
     kind = named.rpartition("/")[0].rpartition("/")[2]

@@ -11,8 +11,9 @@ from measurewise.api.fhir.arguments import Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations.evaluate import PERIOD
-from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, report_kind
+from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, period_of, report_kind
 from measurewise.api.services.evaluation import EvaluationRequest
+from measurewise.api.services.measures import canonical_of, measure_of_id
 from measurewise.api.services.subjects import Asked
 
 _PARAMETERS: Final = (
@@ -38,10 +39,11 @@ def evaluate_measure(call: Call) -> Reply:
     measure = measure_named(call)
     subject, practitioner = arguments.text("subject"), arguments.text("practitioner")
     call.principal.check_subject(subject)
+    period = period_of(arguments)
     request = EvaluationRequest(
         (measure,),
-        arguments.required("periodStart"),
-        arguments.required("periodEnd"),
+        period.start,
+        period.end,
         report_kind(arguments),
         changed_since=arguments.text("lastReceivedOn"),
     )
@@ -56,7 +58,9 @@ def measure_named(call: Call) -> str:
         raise missing("measure", "Name it, or ask Measure/[id]/$evaluate-measure.")
     if identity is not None and named is not None:
         raise refused("measure", "is in the address already")
-    return str(identity or named).removeprefix("Measure/")
+    if identity is not None:
+        return canonical_of(measure_of_id(call.services.catalog.content, identity))
+    return str(named).removeprefix("Measure/")
 
 
 OPERATION: Final = Operation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -21,7 +22,8 @@ from measurewise.api.services.evaluation import (
     untold,
 )
 from measurewise.api.services.subjects import Asked, Subjects, find_subjects
-from measurewise.engine import Prepared
+from measurewise.engine import Period, Prepared
+from measurewise.store.resources import valid_id
 
 _KINDS: Final[dict[str, ReportKind]] = {
     "subject": "individual",
@@ -37,6 +39,31 @@ REPORT_TYPE: Final = Declared(
     "The kind of report, by its name in any generation; individual for a single subject, else summary.",
     codes=tuple(_KINDS),
 )
+
+
+_REPORTERS: Final = ("Organization", "Practitioner", "PractitionerRole", "Location")
+
+
+def period_of(arguments: Arguments) -> Period:
+    """The measurement period that a request names, in whole days."""
+    return Period.of_days(arguments.required("periodStart"), arguments.required("periodEnd"))
+
+
+def reporter_of(arguments: Arguments) -> str | None:
+    """Who reports, where the request says so. Raises RequestError for what cannot report."""
+    reporter = arguments.text("reporter")
+    check_reference("reporter", reporter, _REPORTERS)
+    return reporter
+
+
+def check_reference(name: str, reference: str | None, types: Sequence[str]) -> None:
+    """Raises RequestError for a parameter that refers to nothing of these types."""
+    if reference is None:
+        return
+    kind, _, identity = reference.rpartition("/")
+    if kind.rpartition("/")[2] not in types or not valid_id(identity):
+        listed = " or ".join(f"{kind}/[id]" for kind in types)
+        raise refused(name, f"is '{reference}'", f"Write {listed}.")
 
 
 def report_kind(arguments: Arguments) -> ReportKind:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import Connection
 
+from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.services.answers import NOT_EVALUATED, not_evaluated
 from measurewise.api.services.context import Services
 from measurewise.api.services.live_results import LiveResults
@@ -36,6 +37,7 @@ from measurewise.store.resources import of_references
 from measurewise.store.results import Revision, revisions
 from measurewise.store.search_index import microseconds, moments
 
+_PERIOD: Final = "Measurement Period"
 ReportKind = Literal["individual", "subject-list", "summary"]
 
 
@@ -81,13 +83,26 @@ def prepare(services: Services, request: EvaluationRequest) -> Prepared:
     check_fixed_versions(services.catalog, request.measures, request.period, request.fixed)
     zone = services.settings.zone_minutes
     given = cql_parameters(request.parameters, zone) if request.parameters is not None else None
-    return services.catalog.prepare(
+    prepared = services.catalog.prepare(
         request.measures,
         request.period,
         parameters=given,
         supplemental_data=True,
         evaluated_resources=request.kind == "individual" or request.evaluated_resources,
     )
+    _check_used(prepared, given or ())
+    return prepared
+
+
+def _check_used(prepared: Prepared, given: Iterable[str]) -> None:
+    """Raises RequestError for a CQL parameter that would change nothing."""
+    slots = prepared.program.tables.parameters
+    used = {name for slot in slots for name in (slot.name, f"{slot.library}.{slot.name}")}
+    used.discard(_PERIOD)
+    for name in given:
+        if name not in used:
+            why = "is given by periodStart and periodEnd" if name == _PERIOD else "is none of these measures"
+            raise RequestError(f"the CQL parameter '{name}' {why}.", where="parameters", mend="Leave it out.")
 
 
 def evaluate_request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 
 from measurewise.engine.errors import ContentError
@@ -38,6 +39,18 @@ class Period:
             )
         period.interval(0)
         return period
+
+    @classmethod
+    def of_days(cls, start: str, end: str) -> Period:
+        """The period from the first day that a FHIR date means to the last: a year, a month, or a day.
+
+        A report states its period to the day (QM IG, "Measurement Period").
+        """
+        first = {4: f"{start}-01-01", 7: f"{start}-01"}.get(len(start), start)
+        last = f"{end}-12" if len(end) == 4 else end
+        if len(last) == 7:
+            last += f"-{monthrange(int(last[:4]), int(last[5:]))[1]:02}"
+        return cls(first, last)
 
     def interval(self, zone: int) -> Interval:
         """The CQL ``Interval<DateTime>`` from the first to the last millisecond (QM IG, "Measurement

@@ -227,3 +227,48 @@ def test_a_subject_that_is_no_text_is_refused(client: TestClient, value: dict[st
 def test_a_location_that_is_not_there_is_not_found(client: TestClient, place: str) -> None:
     answer = evaluate(client, {"name": "location", "valueString": place})
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "period"),
+    [
+        ("2026", "2026", {"start": "2026-01-01", "end": "2026-12-31"}),
+        ("2024-01", "2024-02", {"start": "2024-01-01", "end": "2024-02-29"}),
+        ("2026-03-01", "2026-03-01", {"start": "2026-03-01", "end": "2026-03-01"}),
+    ],
+)
+def test_a_report_states_its_period_in_days(
+    client: TestClient, start: str, end: str, period: dict[str, str]
+) -> None:
+    put(client, patient("a"))
+    asked = {"periodStart": start, "periodEnd": end, "subject": "Patient/a"}
+    assert client.get(EVALUATE_R4, params=asked).json()["period"] == period
+    bundle = client.get(EVALUATE, params=asked).json()["parameter"][0]["resource"]
+    assert bundle["entry"][0]["resource"]["period"] == period
+
+
+@pytest.mark.parametrize("name", ["measure", "measureId", "measureUrl", "measureIdentifier"])
+def test_a_measure_is_named_in_one_place(client: TestClient, name: str) -> None:
+    answer = client.get(EVALUATE, params={**YEAR, name: MEASURE})
+    assert answer.status_code == 400
+    assert name in issue(answer)["expression"][0]
+
+
+@pytest.mark.parametrize("operation", ["evaluate", "care-gaps"])
+@pytest.mark.parametrize("reporter", ["clinic", "Patient/a", "Organization/", "Organization/a b"])
+def test_who_cannot_report_is_refused(client: TestClient, operation: str, reporter: str) -> None:
+    put(client, patient("a"))
+    asked = {**YEAR, "measureId": MEASURE, "subject": "Patient/a", "reporter": reporter}
+    more = {"status": "open-gap"} if operation == "care-gaps" else {}
+    answer = client.get(f"/fhir/Measure/${operation}", params={**asked, **more})
+    assert answer.status_code == 400
+    assert "reporter" in issue(answer)["expression"][0]
+
+
+@pytest.mark.parametrize("name", ["Measurement Period", "Nobody asks for this"])
+def test_a_cql_parameter_that_would_change_nothing_is_refused(client: TestClient, name: str) -> None:
+    value = {"name": name, "valuePeriod": {"start": "2025-01-01", "end": "2025-12-31"}}
+    resource = {"resourceType": "Parameters", "parameter": [value]}
+    answer = evaluate(client, {"name": "parameters", "resource": resource})
+    assert answer.status_code == 400
+    assert name in issue(answer)["diagnostics"]
