@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import pytest
 from fastapi.testclient import TestClient
@@ -18,6 +19,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         data_folder=tmp_path_factory.mktemp("histories"), shipped_content=False, _env_file=None
     )  # type: ignore[call-arg]
     for served in start(settings):
+        # A store may have content already.
+        BEGUN.append(datetime.now(UTC).isoformat())
         put(served, place("a", "first"), place("b", "other"), {"resourceType": "Patient", "id": "p"})
         put(served, place("a", "second"))
         assert served.delete("/fhir/Location/b").status_code == 204
@@ -25,11 +28,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield served
 
 
+BEGUN: Final[list[str]] = []
+
+
 def place(identity: str, name: str) -> dict[str, Any]:
     return {"resourceType": "Location", "id": identity, "name": name}
 
 
 def history(client: TestClient, path: str, **query: str) -> dict[str, Any]:
+    if path == "_history":
+        query = {"_since": BEGUN[-1], **query}
     answer = client.get(f"/fhir/{path}", params=query)
     assert answer.status_code == 200, answer.text
     bundle: dict[str, Any] = answer.json()

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from served import issue, put, start
+from sqlalchemy import select
 
 from measurewise.api.settings import Settings
+from measurewise.store.tables import audit_events
 
 PATCH = {"content-type": "application/json-patch+json"}
 PERSON: dict[str, Any] = {
@@ -155,6 +157,17 @@ def test_changes_on_a_condition_need_one_that_meets_it(client: TestClient) -> No
     assert client.delete(f"/fhir/{one}").status_code == 204
     assert client.get("/fhir/Patient/q").status_code == 410
     assert client.get("/fhir/Patient/p").status_code == 200
+
+
+def test_who_patched_what_is_in_the_audit_trail(client: TestClient) -> None:
+    assert patch(client, op("replace", "/gender", value="other")).is_success
+    app: Any = client.app
+    with app.state.services.database.read() as connection:
+        found = connection.execute(select(audit_events.c.body, audit_events.c.patient)).all()
+    told = [(json.loads(body), patient) for body, patient in found]
+    (event, patient) = [one for one in told if one[0]["subtype"][0]["code"] == "patch"][-1]
+    assert (event["action"], event["outcome"], patient) == ("U", "0", "p")
+    assert "Patient/p" in [entity.get("what", {}).get("reference") for entity in event["entity"]]
 
 
 def test_patches_and_conditional_deletions_in_a_transaction(client: TestClient) -> None:

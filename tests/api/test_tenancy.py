@@ -134,8 +134,15 @@ def asked(site: Site, method: str, path: str, headers: dict[str, str]) -> list[h
         if path.rstrip("/") == "/fhir":
             entry = {"request": {"method": "GET", "url": "Patient/p"}}
             body = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
-        sent = {"json": body} if method in ("POST", "PUT") else {}
+        sent: dict[str, Any] = {"json": body} if method in ("POST", "PUT") else {}
+        if method == "PATCH":
+            sent = {"content": '[{"op": "test", "path": "/id", "value": ""}]'}
+            headers = {**headers, "content-type": "application/json-patch+json"}
+            query = {} if "{identity}" in path else {"_id": identity}
         answers.append(site.client.request(method, url, params=query, headers=headers, **sent))
+        if method == "GET" and ("{resource_type}" in path or "_history" in path):
+            head = site.client.head(url, params=query, headers=headers)
+            assert (head.status_code, PRIVATE in head.text) == (answers[-1].status_code, False), path
     return answers
 
 
@@ -152,7 +159,7 @@ def test_no_endpoint_gives_out_what_is_not_the_callers(
             continue
         row = []
         for name, headers in site.tokens().items():
-            if name == "own organisation" and method == "PUT":
+            if name == "own organisation" and method in ("PUT", "PATCH"):
                 row.append("-")
                 continue
             answers = asked(site, method, path, headers)
@@ -248,3 +255,115 @@ def test_a_job_is_its_organisations(site: Site) -> None:
     assert site.client.delete(where, headers=theirs).status_code == 404
     assert site.client.get(where, headers=site.tokens()["another patient"]).status_code in (403, 404)
     assert site.client.get(where, headers=ours).status_code in (200, 202)
+
+
+WAYS: Final = (
+    "_history", "_history?_since=2000", "Patient/_history", "Observation/_history", "Group/_history?_count=1",
+    "Observation?_include=Observation:patient", "Patient?_revinclude=Observation:patient",
+    "Patient?_revinclude=MeasureReport:patient&_revinclude:iterate=Observation:patient",
+    "MeasureReport?_include=MeasureReport:subject&_include:iterate=Patient:organization",
+    "Patient?_sort=-family", "Patient?_elements=name", "Patient?_summary=true", "Observation?_pretty=true",
+)  # fmt: skip
+TELLING: Final = (
+    f"Observation?patient.family={PRIVATE}", f"Patient?_has:Observation:patient:_id=o&family={PRIVATE}",
+    f"Observation?subject:Patient.name={PRIVATE}", f"MeasureReport?patient.name:exact={PRIVATE}",
+    "Patient?_id=p&_has:Observation:patient:status=final",
+)  # fmt: skip
+
+
+def test_no_roundabout_way_gives_out_what_is_not_the_callers(site: Site) -> None:
+    for name in ("another patient", "another organisation"):
+        headers = site.tokens()[name]
+        for path in WAYS:
+            answer = site.client.get(f"/fhir/{path}", headers=headers)
+            assert (answer.status_code, PRIVATE in answer.text) == (200, False), (name, path, answer.text)
+        for path in TELLING:
+            answer = site.client.get(f"/fhir/{path}", headers=headers)
+            assert answer.json()["total"] == 0, (name, path)
+    ours = site.token(scope=EVERYTHING)
+    for path in WAYS:
+        assert PRIVATE in site.client.get(f"/fhir/{path}", headers=ours).text, path
+    for path in TELLING:
+        assert site.client.get(f"/fhir/{path}", headers=ours).json()["total"] == 1, path
+
+
+def test_what_was_another_patients_stays_so_when_it_is_moved(site: Site) -> None:
+    ours, theirs = site.token(scope=EVERYTHING), site.tokens()["another patient"]
+    for patient, text in (("p", PRIVATE), ("q", "theirs")):
+        about = {"reference": f"Patient/{patient}"}
+        moved = {"resourceType": "Observation", "id": "moved", "subject": about, "note": [{"text": text}]}
+        assert site.client.put("/fhir/Observation/moved", json=moved, headers=ours).is_success
+    assert PRIVATE in site.client.get("/fhir/Observation/moved/_history/1", headers=ours).text
+    assert site.client.get("/fhir/Observation/moved/_history/2", headers=theirs).status_code == 200
+    assert site.client.get("/fhir/Observation/moved/_history/1", headers=theirs).status_code == 404
+    for path in ("Observation/moved/_history", "Observation/_history", "_history"):
+        answer = site.client.get(f"/fhir/{path}", headers=theirs)
+        versions = [entry["fullUrl"] for entry in answer.json()["entry"] if "moved" in entry["fullUrl"]]
+        assert (len(versions), PRIVATE in answer.text) == (1, False), path
+        assert "total" not in answer.json()
+
+
+def test_scopes_hold_on_every_way(site: Site) -> None:
+    """A type that may not be read or searched is neither followed nor brought along."""
+    of_one_type = site.token(scope="user/Observation.rs")
+    along = site.client.get("/fhir/Observation?_include=Observation:patient", headers=of_one_type).json()
+    assert {entry["resource"]["resourceType"] for entry in along["entry"]} == {"Observation"}
+    for path, status in (
+        ("Observation/_history", 200), ("Observation/o/_history", 200), ("_history", 403),
+        ("Patient/_history", 403), (f"Observation?patient.family={PRIVATE}", 403),
+        ("Observation?_has:MeasureReport:evaluated-resource:status=complete", 403),
+    ):  # fmt: skip
+        assert site.client.get(f"/fhir/{path}", headers=of_one_type).status_code == status, path
+    limited = site.token(scope="user/Observation.rs?status=final")
+    for path, status in (
+        ("Observation/o", 200), ("Observation/o/_history/1", 200), ("Observation/o/_history", 403),
+        ("Observation/_history", 403), ("Observation/moved/_history/1", 403), ("Observation/moved", 404),
+    ):  # fmt: skip
+        assert site.client.get(f"/fhir/{path}", headers=limited).status_code == status, path
+
+
+def test_who_may_write_only_reads_nothing_by_writing(site: Site) -> None:
+    writer = site.token(scope="user/Observation.cud")
+    about = {"subject": {"reference": "Patient/p"}}
+    secret = {"resourceType": "Observation", "id": "secret", "note": [{"text": PRIVATE}], **about}
+    made = site.client.put("/fhir/Observation/secret", json=secret, headers=writer)
+    assert (made.status_code, made.content) == (201, b"")
+    patch = {**writer, "content-type": "application/json-patch+json"}
+    content = '[{"op": "add", "path": "/status", "value": "final"}]'
+    patched = site.client.patch("/fhir/Observation/secret", content=content, headers=patch)
+    assert (patched.status_code, patched.content) == (200, b"")
+    condition = {**writer, "if-none-exist": "_id=secret"}
+    new = {"resourceType": "Observation", **about}
+    refusals = (
+        site.client.post("/fhir/Observation", json=new, headers=condition),
+        site.client.patch("/fhir/Observation?_id=secret", content=content, headers=patch),
+        site.client.put("/fhir/Observation?_id=secret", json=new, headers=writer),
+        site.client.delete("/fhir/Observation?_id=secret", headers=writer),
+    )
+    for answer in refusals:
+        assert (answer.status_code, PRIVATE in answer.text) == (403, False)
+    request = {"method": "POST", "url": "Observation", "ifNoneExist": "_id=secret"}
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"resource": new, "request": request}],
+    }
+    assert site.client.post("/fhir", json=bundle, headers=writer).status_code == 403
+
+
+def test_another_patients_token_patches_and_removes_nothing_of_this_one(site: Site) -> None:
+    theirs = {**site.tokens()["another patient"], "content-type": "application/json-patch+json"}
+    mine = {"resourceType": "Observation", "id": "q1", "subject": {"reference": "Patient/q"}}
+    ours = site.token(scope=EVERYTHING)
+    assert site.client.put("/fhir/Observation/q1", json=mine, headers=ours).is_success
+    stolen = '[{"op": "replace", "path": "/subject/reference", "value": "Patient/p"}]'
+    changed = '[{"op": "add", "path": "/status", "value": "final"}]'
+    statuses = [
+        site.client.patch("/fhir/Observation/o", content=changed, headers=theirs).status_code,
+        site.client.patch("/fhir/Observation?_id=o", content=changed, headers=theirs).status_code,
+        site.client.patch("/fhir/Observation/q1", content=stolen, headers=theirs).status_code,
+        site.client.patch("/fhir/Observation/q1", content=changed, headers=theirs).status_code,
+    ]
+    assert statuses == [404, 404, 403, 200]
+    assert site.client.delete("/fhir/Observation?_id=o", headers=theirs).status_code == 204
+    assert site.client.get("/fhir/Observation/o", headers=ours).status_code == 200
