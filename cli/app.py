@@ -77,7 +77,7 @@ app.command(
 )
 app.command(
     "measurewise.cli.qrda3:qrda3",
-    help="Judge QRDA III files as CMS does and convert them to QPP JSON.",
+    help="Validate, convert, read and write QRDA III reports.",
     sort_key=10,
 )
 app.command(

@@ -73,7 +73,9 @@ def write(
     ] = False,
     cms: Annotated[
         tuple[str, str, str] | None,
-        Parameter(help="CCN, programme (HQR_IQR) and CEHRT id: follow CMS's guide for hospitals, 2026."),
+        Parameter(
+            negative="", help="CCN, programme (HQR_IQR) and CEHRT id: follow CMS's guide for hospitals, 2026."
+        ),
     ] = None,
     now: Annotated[
         str | None, Parameter(help="Time of the documents (FHIR dateTime). Default: the present.")

@@ -20,7 +20,7 @@ from measurewise.cli.qrda_files import (
     answer_each,
 )
 
-qrda3 = App(name="qrda3", help="QRDA III files of any origin: judged as CMS does, and converted to QPP JSON.")
+qrda3 = App(name="qrda3", help="QRDA III reports: validated, converted to QPP JSON, read and written.")
 qrda3.command("measurewise.cli.qrda3_write:write", help="Write a QRDA III report from MeasureReports.")
 
 
