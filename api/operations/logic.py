@@ -60,7 +60,10 @@ def cql(call: Call) -> Reply:
 
 
 def library_evaluate(call: Call) -> Reply:
-    """Parameters with one parameter a definition (repeated for a list), in the library's order."""
+    """Parameters with one parameter a definition (repeated for a list), in the library's order.
+
+    A definition that fails stands there as ``evaluation error``, which names it.
+    """
     arguments = call.arguments
     loaded = call.services.catalog.loaded()
     zone = call.services.settings.zone_minutes
@@ -75,8 +78,7 @@ def library_evaluate(call: Call) -> Reply:
         zone=zone,
     ):
         if isinstance(value, Exception):
-            failed = error_parameters(value)["parameter"][0]
-            found.append({**failed, "name": name})
+            found += error_parameters(value, f"definition '{name}'")["parameter"]
         elif type(value) is list and value:
             found += [parameter(name, item) for item in value]
         else:

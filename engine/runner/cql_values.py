@@ -66,9 +66,12 @@ def parameters(value: Any) -> Json:
     return {"resourceType": "Parameters", "parameter": [parameter(RETURN, item) for item in values]}
 
 
-def error_parameters(error: Exception) -> Json:
-    """The ``Parameters`` of an evaluation that failed: one parameter with an OperationOutcome."""
-    outcome = operation_outcome([Issue.of(error, "")])
+def error_parameters(error: Exception, where: str = "") -> Json:
+    """The ``Parameters`` of an evaluation that failed: one parameter with an OperationOutcome.
+
+    ``where`` is what was evaluated, for the reader, where that is not plain.
+    """
+    outcome = operation_outcome([Issue.of(error, where)])
     return {"resourceType": "Parameters", "parameter": [{"name": FAILED, "resource": outcome}]}
 
 

@@ -164,7 +164,9 @@ def test_a_library_gives_all_its_definitions_or_those_asked_for(client: TestClie
 
 def test_a_library_of_cql_alone_is_published_evaluated_by_url_and_removed(client: TestClient) -> None:
     """As the official runner does with a test that is a whole library."""
-    cql = "library RunnerLibrary version '1.0.000'\ndefine \"Group.Test\": { 1, 2 }\ndefine One: 1"
+    cql = """library RunnerLibrary version '1.0.000'
+        define "Group.Test": { 1, 2 }
+        define Stopped: Message(1, true, '400', 'Error', 'stop')"""
     library = {
         "resourceType": "Library",
         "id": "cql-tests-RunnerLibrary",
@@ -190,5 +192,10 @@ def test_a_library_of_cql_alone_is_published_evaluated_by_url_and_removed(client
         {"name": "Group.Test", "valueInteger": 1},
         {"name": "Group.Test", "valueInteger": 2},
     ]
+    body["parameter"][1]["valueString"] = "Stopped"
+    answer = client.post("/fhir/Library/$evaluate", content=json.dumps(body), headers=RUNNER)
+    (failed,) = answer.json()["parameter"]
+    assert failed["name"] == FAILED
+    assert "definition 'Stopped'" in failed["resource"]["issue"][0]["diagnostics"]
     assert client.delete(address).is_success
     assert client.post("/fhir/Library/$evaluate", content=json.dumps(body), headers=RUNNER).status_code == 404
