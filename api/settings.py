@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         default=(),
         description="Hosts that imports may fetch from; in development this machine's own besides.",
     )
+    subscription_seconds: float = Field(
+        default=300, gt=0, description="How often the Subscriptions at sources are looked after."
+    )
     sources: dict[str, SourceSecrets] = Field(
         default_factory=dict,
         description="Secrets of sources by name (MEASUREWISE_SOURCES__CLINIC__TOKEN); a hyphen is _.",

@@ -27,12 +27,17 @@ from measurewise.api.services.sync import SyncRequest
 from measurewise.fhir_server_adapter.notifications import Notification, read_notification, read_rest_hook
 from measurewise.store import sources
 from measurewise.store.access import OPERATOR, Access
+from measurewise.store.database import now
 from measurewise.store.errors import NoSuchResourceError
 from measurewise.store.sources import Source
 
 PATH: Final = "/$subscription-hook/{source}"
 _TAGS: Final = ["Sources"]
 _NAME: Final = "$subscription-hook"
+_BROKEN: Final = frozenset({"error", "off"})
+_RECEIVED: Final = {"resourceType": "Bundle", "type": "transaction-response"}
+"""The answer to a Bundle: the backport asks for the status alone, but HAPI sends it again and again until a
+Bundle comes back."""
 
 
 def subscription_router() -> APIRouter:
@@ -46,8 +51,10 @@ def subscription_router() -> APIRouter:
 
         def work(call: Call) -> Reply:
             if not body.strip():
-                return _taken(call.services, known, Notification("event-notification"))
-            return _taken(call.services, known, read_notification(media.parse_body(body)))
+                _taken(call.services, known, Notification("event-notification"))
+                return Reply(None, 200)
+            _taken(call.services, known, read_notification(media.parse_body(body)))
+            return Reply(dict(_RECEIVED), 200)
 
         return await respond(request, "operation", None, work, operation=_NAME)
 
@@ -61,7 +68,8 @@ def subscription_router() -> APIRouter:
         def work(call: Call) -> Reply:
             resource: Any = media.parse_body(body) if body.strip() else None
             path = f"{resource_type}/{identity}"
-            return _taken(call.services, known, read_rest_hook(request.method, path, resource))
+            _taken(call.services, known, read_rest_hook(request.method, path, resource))
+            return Reply(None, 200)
 
         return await respond(request, "operation", None, work, operation=_NAME)
 
@@ -109,22 +117,38 @@ def _asking(request: Request) -> Asking:
     )
 
 
-def _taken(services: Services, source: Source, told: Notification) -> Reply:
+def _taken(services: Services, source: Source, told: Notification) -> None:
     """Queue what a notification asks for; a handshake and a heartbeat that missed nothing ask for nothing."""
+    moment = now()
     with services.database.write() as connection:
         known = sources.read(connection, OPERATOR, source.id)
+        sources.note_heard(connection, source.id, moment)
+        if told.status in _BROKEN and known.settings.subscribe != "no":
+            sources.look_at(connection, source.id, moment)
+        if told.kind == "handshake":
+            # the numbers begin (again) here
+            sources.number_anew(connection, source.id, told.last_event or 0)
+            return
         lost = told.missed(known.last_event or 0)
         if told.last_event is not None:
             sources.note_event(connection, source.id, told.last_event)
-        if told.kind == "event-notification" or (told.kind != "handshake" and lost):
-            queue_sync(connection, source, _wanted(source, told, lost=lost))
-    return Reply(None, 200)
+        if told.kind == "event-notification" or lost or told.status in _BROKEN:
+            queue_sync(connection, source, _wanted(known, told, lost=lost))
 
 
 def _wanted(source: Source, told: Notification, *, lost: bool) -> SyncRequest:
     """Just whom the notification names, unless it names nobody or others were lost before."""
     owned = tuple(sorted(told.patients))
     references = tuple(sorted(told.changed | told.deleted))
-    if lost or source.synced is None or not (owned or references):
+    if source.synced is None or told.status in _BROKEN:
+        return SyncRequest(source.id)
+    subscription = (told.subscription or "").removeprefix("Subscription/")
+    ours = any(one.id == subscription for one in source.subscriptions.held)
+    if lost and ours and told.last_event is not None:
+        first = (source.last_event or 0) + 1
+        return SyncRequest(
+            source.id, subscription=subscription, first_event=first, last_event=told.last_event
+        )
+    if lost or not (owned or references):
         return SyncRequest(source.id)
     return SyncRequest(source.id, patients=owned, references=references)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -12,16 +12,18 @@ from cyclopts import App, Parameter
 from measurewise.cli.options import AsJson
 from measurewise.cli.output import Column, print_json, print_table
 from measurewise.cli.progress import display
-from measurewise.cli.store import DatabaseUrl, DataFolder, settings_of
+from measurewise.cli.store import DatabaseUrl, DataFolder
+from measurewise.cli.subscribing import Name, SubscribeOptions, described, opened, subscribe, unsubscribe
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.store.sources import SignInName, WayName
 
 if TYPE_CHECKING:
     from measurewise.api.services.context import Services
+    from measurewise.store.sources import Source
 
 source = App(name="source", help="FHIR servers (or files) whose patients the server keeps in its store.")
-
-Name = Annotated[str, Parameter(help="The source's name.")]
+source.command(subscribe)
+source.command(unsubscribe)
 
 
 @source.command
@@ -65,6 +67,11 @@ def add(
     organization: Annotated[
         str | None, Parameter(help="Whose patients they are; the operator's own when not given.")
     ] = None,
+    subscribe: Annotated[
+        bool,
+        Parameter(negative="", help="Have the source tell of changes: the workers keep Subscriptions there."),
+    ] = False,
+    options: SubscribeOptions | None = None,
     data_folder: DataFolder = None,
     database: DatabaseUrl = None,
     json: AsJson = False,
@@ -74,7 +81,7 @@ def add(
     from measurewise.engine import Period
     from measurewise.store.sources import Source, SourceSettings
 
-    services = _opened(data_folder, database)
+    services = opened(data_folder, database)
     span = None if period is None else Period.parse(period)
     for option, number in (("--page-size", page_size), ("--concurrency", concurrency), ("--batch", batch)):
         if number < 1:
@@ -96,6 +103,12 @@ def add(
         end=None if span is None else span.end[:10],
         types=tuple(type or ()),
     )
+    if subscribe:
+        settings = (options or SubscribeOptions()).applied(settings)
+    elif options is not None and options != SubscribeOptions():
+        raise MeasurewiseError(
+            "these options are for Subscriptions.", where="--topic and the like", mend="Give --subscribe too."
+        )
     kept = add_source(
         services, Source(name, organization or services.settings.organization, url, settings), ids=ids
     )
@@ -115,7 +128,7 @@ def list_sources(
     from measurewise.store import sources
     from measurewise.store.access import OPERATOR
 
-    services = _opened(data_folder, database)
+    services = opened(data_folder, database)
     with services.database.read() as connection:
         found = [(one, sources.counts(connection, one.id)) for one in sources.listed(connection, OPERATOR)]
     if json:
@@ -127,6 +140,7 @@ def list_sources(
         Column("URL"),
         Column("Way"),
         Column("Synced"),
+        Column("Subscriptions"),
         Column("Patients", "right"),
         Column("Failed", "right"),
     ]
@@ -137,6 +151,7 @@ def list_sources(
             one.url,
             one.settings.way,
             one.synced or "never",
+            _told_by(one),
             f"{counts.held:,}",
             f"{counts.failed:,}",
         )
@@ -158,14 +173,21 @@ def remove(
     database: DatabaseUrl = None,
     json: AsJson = False,
 ) -> int:
-    """Forget a source."""
+    """Forget a source, and delete the Subscriptions that were kept there."""
+    from measurewise.api.services.subscribing import end_subscriptions
     from measurewise.store import source_data, sources
     from measurewise.store.access import OPERATOR
     from measurewise.store.database import now
 
-    services = _opened(data_folder, database)
-    with services.database.write() as connection:
+    services = opened(data_folder, database)
+    with services.database.read() as connection:
         known = sources.read(connection, OPERATOR, name)
+    if known.settings.subscribe != "no":
+        try:
+            end_subscriptions(services, known)
+        except MeasurewiseError as error:
+            print(f"its Subscriptions stay at the source until they end: {error}", file=sys.stderr)
+    with services.database.write() as connection:
         deleted = source_data.remove_all(connection, known, now()).deleted if with_data else 0
         sources.remove(connection, known)
     if json:
@@ -197,7 +219,7 @@ def sync(
     This process does the work, beside the workers of a server that runs. The exit status is 1 when a patient
     could not be read or stored; that one is tried again with the next sync.
     """
-    services = _opened(data_folder, database)
+    services = opened(data_folder, database)
     if every is not None and every <= 0:
         raise MeasurewiseError("there must be some time between.", where="--every", mend="Give seconds.")
     while True:
@@ -277,15 +299,14 @@ def _described(kept: Any) -> dict[str, Any]:
         "url": kept.url,
         "synced": kept.synced,
         "settings": msgspec.to_builtins(kept.settings),
+        **described(kept),
     }
 
 
-def _opened(data_folder: Path | None, database: str | None) -> Services:
-    import logging
-    import sys
-
-    from measurewise.api.observing import configure_logs
-    from measurewise.api.services.context import open_services
-
-    configure_logs(as_json=not sys.stderr.isatty(), level=logging.WARNING)
-    return open_services(settings_of(data_folder, database))
+def _told_by(kept: Source) -> str:
+    """How many Subscriptions work, of how many there are; in the table."""
+    if kept.settings.subscribe == "no":
+        return "none"
+    held = kept.subscriptions.held
+    working = sum(one.status == "active" for one in held)
+    return f"{working} of {len(held)} active" + (", with errors" if kept.subscriptions.issues else "")

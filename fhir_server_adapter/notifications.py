@@ -22,7 +22,8 @@ class Notification:
 
     ``changed`` and ``deleted`` are references; ``patients`` the ids of those whom the resources that came
     along are about. With neither (content ``empty``), ask the server what changed (``sync.changes_since``).
-    ``first_event`` and ``last_event`` are numbers of events in this notification.
+    ``first_event`` and ``last_event`` are the least and the greatest of the ``numbers`` of the events in this
+    notification; where it has none, ``last_event`` is the number of events that there were.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Notification:
     changed: frozenset[str] = frozenset()
     deleted: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
+    numbers: frozenset[int] = frozenset()
 
     def missed(self, last_known: int) -> bool:
         """Whether events were lost since event ``last_known``: then ask the server what changed."""
@@ -93,6 +95,7 @@ def read_notification(payload: Any) -> Notification:
         changed=frozenset(changed - deleted),
         deleted=frozenset(deleted),
         patients=frozenset(patients),
+        numbers=frozenset(numbers),
     )
 
 

@@ -6,7 +6,8 @@ No secret stands here: those come from the server's settings, by the source's id
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -18,6 +19,8 @@ from measurewise.store.tables import source_patients, source_resources, sources
 
 WayName = Literal["auto", "searches", "everything", "bulk", "files"]
 SignInName = Literal["none", "bearer", "basic", "client-credentials", "backend-services"]
+SubscribeName = Literal["no", "criteria", "topic"]
+PayloadName = Literal["empty", "id-only", "full-resource"]
 
 _ID: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _COLUMNS: Final = (
@@ -27,6 +30,8 @@ _COLUMNS: Final = (
     sources.c.settings,
     sources.c.synced,
     sources.c.last_event,
+    sources.c.subscriptions,
+    sources.c.heard,
 )
 
 
@@ -37,6 +42,11 @@ class SourceSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     ``provider`` and ``practice`` in the dates ``start`` to ``end``; with neither, all patients. ``overlap``
     are the seconds before the last sync from which changes are asked for again. With ``prefixed`` the ids of
     its resources begin with the source's own.
+
+    ``subscribe`` says which Subscriptions are kept at the source: by ``criteria`` one for each type that the
+    measures retrieve, or one of a ``topic`` (canonical URL) with ``filters``, a ``payload`` and a
+    ``heartbeat`` in seconds (0: none is asked for). ``catch_up`` are the seconds after which all changes are
+    asked for in any case (0: never).
     """
 
     way: WayName = "auto"
@@ -53,11 +63,40 @@ class SourceSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     start: str | None = None
     end: str | None = None
     types: tuple[str, ...] = ()
+    subscribe: SubscribeName = "no"
+    topic: str | None = None
+    filters: tuple[str, ...] = ()
+    payload: PayloadName = "id-only"
+    heartbeat: int = 0
+    catch_up: float = 3600.0
+
+
+class Subscribed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A Subscription at the source: its id there, criteria or topic, status, and until when it is to live."""
+
+    id: str
+    criteria: str
+    status: str
+    end: str = ""
+
+
+class Subscriptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of the Subscriptions at a source.
+
+    ``types`` are those that the measures of the content's ``revision`` retrieve; ``issues`` what the source
+    would not do, as OperationOutcome.issue.
+    """
+
+    held: tuple[Subscribed, ...] = ()
+    revision: int | None = None
+    types: tuple[str, ...] = ()
+    issues: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source. ``synced`` is the source's own time up to which all its changes are stored (ISO 8601)."""
+    """A source. ``synced`` is the source's own time up to which all its changes are stored (ISO 8601);
+    ``heard`` when a notification came the last time."""
 
     id: str
     organization: str
@@ -65,6 +104,8 @@ class Source:
     settings: SourceSettings
     synced: str | None = None
     last_event: int | None = None
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    heard: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +181,49 @@ def note_event(connection: Connection, source: str, number: int) -> None:
     )
 
 
+def number_anew(connection: Connection, source: str, number: int) -> None:
+    """Note that a subscription has begun (again) to count its events, and how far it is."""
+    connection.execute(update(sources).where(sources.c.id == source).values(last_event=number))
+
+
+def note_heard(connection: Connection, source: str, moment: datetime) -> None:
+    """Note that a notification came."""
+    connection.execute(update(sources).where(sources.c.id == source).values(heard=moment))
+
+
+def change(connection: Connection, source: str, settings: SourceSettings) -> None:
+    """Give a source other settings."""
+    connection.execute(
+        update(sources).where(sources.c.id == source).values(settings=msgspec.json.encode(settings))
+    )
+
+
+def keep_subscriptions(connection: Connection, source: str, found: Subscriptions) -> None:
+    """Note what is known of the Subscriptions at a source."""
+    connection.execute(
+        update(sources).where(sources.c.id == source).values(subscriptions=msgspec.json.encode(found))
+    )
+
+
+def look_at(connection: Connection, source: str, moment: datetime | None) -> None:
+    """Say when a source's Subscriptions are to be looked after the next time."""
+    connection.execute(update(sources).where(sources.c.id == source).values(look_at=moment))
+
+
+def due(connection: Connection, moment: datetime) -> list[str]:
+    """The sources whose Subscriptions are to be looked after."""
+    query = select(sources.c.id).where(sources.c.look_at <= moment).order_by(sources.c.look_at)
+    return list(connection.execute(query).scalars())
+
+
+def take_due(connection: Connection, source: str, moment: datetime, after: datetime) -> bool:
+    """Take it upon oneself to look after a source's Subscriptions; others do not before ``after``."""
+    mine = connection.execute(
+        update(sources).where(sources.c.id == source, sources.c.look_at <= moment).values(look_at=after)
+    )
+    return mine.rowcount == 1
+
+
 def held_patients(connection: Connection, source: str) -> set[str]:
     """The ids (at the source) of the patients whose data are in the store."""
     query = select(source_patients.c.patient).where(
@@ -168,7 +252,7 @@ def counts(connection: Connection, source: str) -> SourceCounts:
 
 
 def _source(row: Any) -> Source:
-    identity, organization, url, settings, synced, last_event = row
+    identity, organization, url, settings, synced, last_event, subscriptions, heard = row
     return Source(
         identity,
         organization,
@@ -176,4 +260,6 @@ def _source(row: Any) -> Source:
         msgspec.json.decode(settings, type=SourceSettings),
         synced,
         last_event,
+        Subscriptions() if subscriptions is None else msgspec.json.decode(subscriptions, type=Subscriptions),
+        heard.replace(tzinfo=UTC) if heard is not None and heard.tzinfo is None else heard,
     )

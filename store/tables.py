@@ -185,6 +185,12 @@ sources: Final = Table(
     Column("synced", String(40), nullable=True),
     # The number of the last event that its subscription told of.
     Column("last_event", BigInteger, nullable=True),
+    # The Subscriptions at the source, as JSON (see ``sources.Subscriptions``).
+    Column("subscriptions", LargeBinary, nullable=True),
+    # When they are to be looked after the next time; none where there are none to look after.
+    Column("look_at", _MOMENT, nullable=True),
+    # When a notification came the last time.
+    Column("heard", _MOMENT, nullable=True),
 )
 
 source_patients: Final = Table(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from measurewise.api.jobs.kind import Done, Kind, Plan, Requester, Tick, encoded, requester_of
 from measurewise.api.jobs.refreshing import queue_refresh
@@ -21,6 +21,7 @@ from measurewise.store.sources import Source
 from measurewise.store.tables import jobs as job_rows
 
 NAME: Final = "sync"
+_MOST_NAMED: Final = 500
 
 
 class _Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -31,7 +32,14 @@ class _Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def queue_sync(connection: Connection, source: Source, request: SyncRequest) -> str:
-    """Queue a sync of a source, and give the job's id; one like it that nobody has begun is enough."""
+    """Queue a sync of a source, and give the job's id; one like it that nobody has begun is enough.
+
+    What is named joins what another that nobody has begun names, so that many notifications are few jobs.
+    """
+    if request.some:
+        joined = _joined(connection, source, request)
+        if joined is not None:
+            return joined
     asked = encoded(request)
     waiting = connection.execute(
         select(job_rows.c.id).where(
@@ -45,6 +53,41 @@ def queue_sync(connection: Connection, source: Source, request: SyncRequest) -> 
         return str(waiting)
     requester = Requester(f"source:{source.id}", "measurewise-sync", (source.organization,))
     return jobs.submit(connection, source.organization, NAME, asked, encoded(requester))
+
+
+def _joined(connection: Connection, source: Source, request: SyncRequest) -> str | None:
+    """The job that names what a request names, too, if one could be found that nobody has begun."""
+    query = select(job_rows.c.id, job_rows.c.request).where(
+        job_rows.c.organization == source.organization, job_rows.c.kind == NAME, job_rows.c.state == "queued"
+    )
+    for identity, body in connection.execute(query):
+        waiting = msgspec.json.decode(body, type=SyncRequest)
+        if waiting.source != source.id or not waiting.some:
+            continue
+        patients = tuple(sorted({*waiting.patients, *request.patients}))
+        references = tuple(sorted({*waiting.references, *request.references}))
+        if len(patients) + len(references) > _MOST_NAMED:
+            continue
+        both = encoded(SyncRequest(source.id, patients=patients, references=references))
+        done = connection.execute(
+            update(job_rows)
+            .where(job_rows.c.id == identity, job_rows.c.state == "queued")
+            .values(request=both)
+        )
+        if done.rowcount == 1:
+            return str(identity)
+    return None
+
+
+def is_syncing(connection: Connection, source: Source) -> bool:
+    """Whether a sync of all that has changed at a source waits or goes on."""
+    query = select(job_rows.c.request).where(
+        job_rows.c.organization == source.organization,
+        job_rows.c.kind == NAME,
+        job_rows.c.state.in_(("queued", "running")),
+    )
+    asked = [msgspec.json.decode(one, type=SyncRequest) for one in connection.execute(query).scalars()]
+    return any(one.source == source.id and not (one.some or one.subscription) for one in asked)
 
 
 def _request(job: Job) -> SyncRequest:

@@ -19,6 +19,7 @@ from measurewise.api.fhir.outcomes import outcome_of
 from measurewise.api.jobs import kinds
 from measurewise.api.jobs.auditing import write_down
 from measurewise.api.jobs.kind import Kind
+from measurewise.api.jobs.subscribing import look_after_all
 from measurewise.api.services.context import Services, open_services
 from measurewise.api.settings import Settings
 from measurewise.engine.errors import MeasurewiseError
@@ -28,6 +29,8 @@ from measurewise.store.jobs import Step
 
 _IDLE: Final = 0.05
 _LONGEST_IDLE: Final = 1.0
+_LOOK: Final = 2.0
+"""Seconds between looks whether a source's Subscriptions are due."""
 _PROLONG: Final = jobs.CLAIM.total_seconds() / 4
 
 _log = structlog.stdlib.get_logger("measurewise.worker")
@@ -44,12 +47,23 @@ class Worker:
     def run(self) -> None:
         """Work until ``stopping`` is set; the step under way is ended first."""
         idle = _IDLE
+        look = 0.0
         while not self.stopping.is_set():
+            if time.monotonic() >= look:
+                look = time.monotonic() + _LOOK
+                self._look_after()
             if self.work_once():
                 idle = _IDLE
             else:
                 self.stopping.wait(idle)
                 idle = min(2 * idle, _LONGEST_IDLE)
+
+    def _look_after(self) -> None:
+        """Look after the Subscriptions at sources; a fault in this keeps no job from being done."""
+        try:
+            look_after_all(self._services)
+        except Exception:
+            _log.exception("subscriptions not looked after")
 
     def work_once(self) -> bool:
         """Do one step, if there is one to do."""

@@ -20,9 +20,11 @@ from measurewise.fhir_server_adapter.bulk import BulkPatients, ExportRequest
 from measurewise.fhir_server_adapter.capabilities import Capabilities, capabilities_of
 from measurewise.fhir_server_adapter.client import FhirClient, read_json
 from measurewise.fhir_server_adapter.faults import SourceError
+from measurewise.fhir_server_adapter.notifications import Notification
 from measurewise.fhir_server_adapter.pulling import EverythingPatients, SearchedPatients, patient_ids
 from measurewise.fhir_server_adapter.search_plan import BY_REFERENCE, SearchPlan, TypeSearch
 from measurewise.fhir_server_adapter.sources import FilePatients, Pulled, Way, choose_source
+from measurewise.fhir_server_adapter.subscribing import events_of, offers
 from measurewise.store.database import now
 from measurewise.store.resources import parse
 from measurewise.store.sources import Source
@@ -90,6 +92,20 @@ def instant(moment: datetime) -> str:
 def before(moment: str, seconds: float) -> str:
     """The instant so many seconds earlier."""
     return instant(datetime.fromisoformat(moment) - timedelta(seconds=seconds))
+
+
+async def told(
+    client: FhirClient, capabilities: Capabilities, subscription: str, first: int, last: int
+) -> Notification | None:
+    """The events of a Subscription by their numbers; None where the source does not (or not any more) tell
+    what they are about."""
+    if not offers(capabilities, "events"):
+        return None
+    try:
+        found = await events_of(client, subscription, first, last)
+    except SourceError:
+        return None
+    return found if found.patients or found.changed or found.deleted else None
 
 
 def _reading(capabilities: Capabilities, source: Source) -> Reading:
@@ -189,12 +205,14 @@ def bulk_patients(
     """The export of the wanted patients, kept in a folder where it goes on after a crash."""
     settings, capabilities = source.settings, there.capabilities
     by_reference = frozenset(there.reading.by_reference)
-    types = tuple(sorted(synced_types(source) & capabilities.types.keys()))
-    if settings.group is not None:
-        request = ExportRequest("group", group=settings.group, types=types, since=since)
+    types = synced_types(source) & capabilities.types.keys()
+    if settings.group is None and "system" in capabilities.exports:
+        request = ExportRequest("system", types=tuple(sorted(types)), since=since)
     else:
-        level = "patient" if "patient" in capabilities.exports else "system"
-        request = ExportRequest(level, types=types, since=since)  # type: ignore[arg-type]
+        # exports of patients and groups take no types that are in no patient's compartment
+        own = tuple(sorted(types - BY_REFERENCE - {"Task"}))
+        level = "patient" if settings.group is None else "group"
+        request = ExportRequest(level, group=settings.group, types=own, since=since)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
     return BulkPatients(
         client, request, folder, capabilities=capabilities, poll=1.0, by_reference=by_reference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -19,7 +20,8 @@ from measurewise.fhir_server_adapter.search_plan import BY_REFERENCE
 from measurewise.fhir_server_adapter.signin import BackendServices, Basic, Bearer, ClientCredentials, SignIn
 from measurewise.store import sources
 from measurewise.store.access import OPERATOR
-from measurewise.store.sources import Source
+from measurewise.store.database import now
+from measurewise.store.sources import Source, SourceSettings
 
 CLINICAL_TYPES: Final = frozenset(
     {
@@ -52,6 +54,8 @@ def add_source(services: Services, source: Source, *, ids: str | None = None) ->
     Raises MeasurewiseError for settings that do not go together, and for an address that is none.
     """
     _check(source)
+    if source.settings.subscribe != "no":
+        hook_secret(services.settings, source)
     with services.database.write() as connection:
         others = [
             one for one in sources.listed(connection, OPERATOR) if one.organization == source.organization
@@ -60,11 +64,30 @@ def add_source(services: Services, source: Source, *, ids: str | None = None) ->
         settings = msgspec.structs.replace(source.settings, prefixed=prefixed)
         kept = replace(source, settings=settings)
         sources.add(connection, kept)
+        if settings.subscribe != "no":
+            sources.look_at(connection, kept.id, now())
     return kept
+
+
+def change_source(services: Services, source: Source, settings: SourceSettings) -> Source:
+    """Give a source other settings; who calls looks after its Subscriptions now, the workers do later.
+
+    Raises MeasurewiseError for settings that do not go together.
+    """
+    changed = replace(source, settings=settings)
+    _check(changed)
+    if settings.subscribe != "no":
+        hook_secret(services.settings, changed)
+    with services.database.write() as connection:
+        sources.change(connection, source.id, settings)
+        later = now() + timedelta(seconds=services.settings.subscription_seconds)
+        sources.look_at(connection, source.id, later if settings.subscribe != "no" else None)
+    return changed
 
 
 def _check(source: Source) -> None:
     settings = source.settings
+    check_subscribing(source)
     if settings.way == "files":
         if settings.sign_in != "none" or settings.group is not None:
             raise MeasurewiseError(
@@ -89,6 +112,38 @@ def _check(source: Source) -> None:
             raise MeasurewiseError(
                 "a rule needs a provider or practice, and a period.", where="source", mend="Give them too."
             )
+
+
+def check_subscribing(source: Source) -> None:
+    """Raises MeasurewiseError for settings of Subscriptions that do not go together."""
+    settings = source.settings
+    if settings.subscribe != "no" and settings.way == "files":
+        raise MeasurewiseError("files have no Subscriptions.", where="--subscribe", mend="Leave it away.")
+    if (settings.subscribe == "topic") != (settings.topic is not None):
+        raise MeasurewiseError(
+            "a Subscription by topic needs a topic, and no other has one.",
+            where="--topic",
+            mend="Give --subscribe topic and --topic with the canonical URL of the source's topic.",
+        )
+    if settings.subscribe != "topic" and (settings.filters or settings.heartbeat):
+        raise MeasurewiseError(
+            "filters and a heartbeat are for Subscriptions by topic.",
+            where="--topic-filter, --heartbeat",
+            mend="Leave them away, or give --subscribe topic.",
+        )
+
+
+def hook_secret(settings: Settings, source: Source) -> str:
+    """What a source proves its notifications with. Raises SourceError where none is set."""
+    known = secrets_of(settings, source.id).hook_secret
+    if known is None:
+        raise SourceError(
+            f"there is no secret for the notifications of the source '{source.id}'.",
+            where=_variable(source, "HOOK_SECRET"),
+            mend="Set it in the environment of the server and its workers: a long random text.",
+            code="security",
+        )
+    return known.get_secret_value()
 
 
 def secrets_of(settings: Settings, source: str) -> SourceSecrets:

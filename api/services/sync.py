@@ -43,12 +43,16 @@ _LONG: Final = 200
 
 class SyncRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to sync: with ``full`` everything anew; with ``patients`` or ``references`` (ids and ``Type/id``
-    at the source) only these; else what has changed."""
+    at the source) only these; with ``subscription`` (an id there) what its events from ``first_event`` to
+    ``last_event`` name; else what has changed."""
 
     source: str
     full: bool = False
     patients: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    subscription: str = ""
+    first_event: int = 0
+    last_event: int = 0
 
     @property
     def some(self) -> bool:
@@ -143,6 +147,8 @@ class _Planning:
         source = self._source
         async with client_of(self._services.settings, source) as client:
             there = await reading.opened(client, source)
+            if request.subscription:
+                request = await _told(client, there, request)
             if request.some:
                 return await self._some(client, there, request)
             if request.full or source.synced is None:
@@ -338,6 +344,20 @@ def _missing(source: Source, held: set[str], there: set[str]) -> list[str]:
             code="incomplete",
         )
     return sorted(held - there)
+
+
+async def _told(client: FhirClient, there: Opened, request: SyncRequest) -> SyncRequest:
+    """What events name is to be read; all that has changed where the source does not tell of them."""
+    told = await reading.told(
+        client, there.capabilities, request.subscription, request.first_event, request.last_event
+    )
+    if told is None:
+        return SyncRequest(request.source)
+    return SyncRequest(
+        request.source,
+        patients=tuple(sorted(told.patients)),
+        references=tuple(sorted(told.changed | told.deleted)),
+    )
 
 
 async def _owners_of(client: FhirClient, reference: str) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,10 @@ class Watched:
 
 
 @contextmanager
-def source_server(folder: Path, patients: int) -> Iterator[tuple[str, Watched]]:
-    """The FHIR base of a server with synthetic patients, and the watch over it."""
+def source_server(
+    folder: Path, patients: int, around: Callable[[Any], Any] = lambda app: app
+) -> Iterator[tuple[str, Watched]]:
+    """The FHIR base of a server with synthetic patients, and the watch over it; ``around`` may wrap that."""
     watched = Watched(create_app(Settings(data_folder=folder, _env_file=None)))  # type: ignore[call-arg]
     resources = [entry["resource"] for bundle in synthesize(patients, 1, 2026) for entry in bundle["entry"]]
     with watched.services.database.write() as connection:
@@ -68,7 +70,7 @@ def source_server(folder: Path, patients: int) -> Iterator[tuple[str, Watched]]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(watched, port=port, log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(around(watched), port=port, log_config=None, lifespan="off"))
     worker = Worker(watched.services)
     threads = [threading.Thread(target=server.run), threading.Thread(target=worker.run)]
     for thread in threads:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from agreement import Counts, Measures
@@ -18,8 +19,20 @@ SYNTHETIC = int(os.environ.get("MEASUREWISE_HAPI_PATIENTS", "2000"))
 
 
 @pytest.fixture(scope="session")
-def hapi() -> Iterator[Hapi]:
-    """A running server, empty. Skips where there is no Java or Maven; under CI that is a failure.
+def class_path() -> str:
+    """The class path of a server. Skips where there is no Java or Maven; under CI that is a failure."""
+    reason = missing_tools()
+    if reason:
+        _without(reason)
+    try:
+        return build()
+    except CannotStart as error:
+        _without(str(error))
+
+
+@pytest.fixture(scope="session")
+def hapi(request: pytest.FixtureRequest) -> Iterator[Hapi]:
+    """A running server, empty.
 
     While working on the tests: MEASUREWISE_HAPI_URL and MEASUREWISE_HAPI_PID name one that is loaded already.
     """
@@ -27,14 +40,7 @@ def hapi() -> Iterator[Hapi]:
     if given:
         yield Hapi(given, int(os.environ["MEASUREWISE_HAPI_PID"]), Path(os.devnull))
         return
-    reason = missing_tools()
-    if reason:
-        _without(reason)
-    try:
-        class_path = build()
-    except CannotStart as error:
-        _without(str(error))
-    with hapi_server(class_path) as server:
+    with hapi_server(request.getfixturevalue("class_path")) as server:
         yield server
 
 
@@ -49,7 +55,7 @@ def loaded(hapi: Hapi, ecqm_dir: Path) -> Hapi:
     return hapi
 
 
-def _without(reason: str) -> None:
+def _without(reason: str) -> NoReturn:
     if os.environ.get("CI") or os.environ.get("MEASUREWISE_HAPI") == "required":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -74,7 +74,7 @@ def build() -> str:
 
 
 @contextmanager
-def hapi_server(class_path: str, *, heap: str = "2g") -> Iterator[Hapi]:
+def hapi_server(class_path: str, *, heap: str = "2g", subscriptions: bool = False) -> Iterator[Hapi]:
     """A server on a free port of the loopback interface, gone when the block ends.
 
     Raises CannotStart with the end of its log where it does not come up.
@@ -83,6 +83,8 @@ def hapi_server(class_path: str, *, heap: str = "2g") -> Iterator[Hapi]:
     port_file, log = folder / "port", folder / "hapi.log"
     # the quicker compiler first: the tests run minutes, not days
     options = [f"-Xmx{heap}", "-XX:+UseParallelGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={folder}"]
+    if subscriptions:
+        options.append("-Dsubscriptions=true")
     with log.open("wb") as out:
         process = subprocess.Popen(
             ["java", *options, "-cp", class_path, MAIN_CLASS, str(port_file)],

@@ -25,6 +25,8 @@ import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
 import ca.uhn.fhir.jpa.subscription.match.config.SubscriptionProcessorConfig;
 import ca.uhn.fhir.jpa.subscription.match.deliver.email.IEmailSender;
 import ca.uhn.fhir.jpa.subscription.submit.config.SubscriptionSubmitterConfig;
+import ca.uhn.fhir.jpa.topic.BaseSubscriptionTopicLoader;
+import ca.uhn.fhir.jpa.topic.SubscriptionTopicConfig;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.server.RestfulServer;
 import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
@@ -65,14 +67,17 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 
 /**
  * A HAPI FHIR JPA server, R4, over H2 in memory: searches, $everything, Bulk Data exports, histories, transactions
- * and REST-hook subscriptions. Listens on a free port of the loopback interface at /fhir; the port is written to the
- * file that the only argument names, once the server is up.
+ * and, with -Dsubscriptions=true, REST-hook subscriptions by criteria and by topic. Listens on a free port of the
+ * loopback interface at /fhir; the port is written to the file that the only argument names, once the server is up.
  */
 public final class HapiServer {
 
   public static void main(String[] arguments) throws Exception {
     endWithTheTests();
-    var beans = new AnnotationConfigApplicationContext(Beans.class);
+    var beans =
+        Boolean.getBoolean("subscriptions")
+            ? new AnnotationConfigApplicationContext(Beans.class, SubscriptionTopicConfig.class)
+            : new AnnotationConfigApplicationContext(Beans.class);
     var server = new Server();
     var connector = new ServerConnector(server);
     connector.setHost("127.0.0.1");
@@ -87,9 +92,13 @@ public final class HapiServer {
     server.setHandler(handler);
     server.start();
     // the steps of an export wait for this, which HAPI does once a minute
-    Executors.newSingleThreadScheduledExecutor()
-        .scheduleWithFixedDelay(
-            beans.getBean(IJobMaintenanceService.class)::runMaintenancePass, 1, 1, TimeUnit.SECONDS);
+    var everySecond = Executors.newSingleThreadScheduledExecutor();
+    everySecond.scheduleWithFixedDelay(
+        beans.getBean(IJobMaintenanceService.class)::runMaintenancePass, 1, 1, TimeUnit.SECONDS);
+    // a new topic waits for this as long
+    for (var topics : beans.getBeansOfType(BaseSubscriptionTopicLoader.class).values()) {
+      everySecond.scheduleWithFixedDelay(topics::forceRefresh, 1, 1, TimeUnit.SECONDS);
+    }
     // renamed into place, so that a reader never sees a file without its number
     var unfinished = Path.of(arguments[0] + ".part");
     Files.writeString(unfinished, Integer.toString(connector.getLocalPort()));
