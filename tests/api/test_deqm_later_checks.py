@@ -1,4 +1,4 @@
-"""What newer versions of the public DEQM test kit ask beside the 61: $evaluate and $collect-data in every form.
+"""What newer versions of the public DEQM test kit ask beside the 61: all forms of evaluating and collecting.
 
 Measures by URL and by id, one and two; nobody, a patient, a stored Group and a Group in the request, which
 no address can hold, as subjects; by GET and by POST.
