@@ -19,7 +19,7 @@ from measurewise.api.operations.evaluating import check_reference, period_of, re
 from measurewise.api.services.answers import parameters
 from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, measures_about, prepare_gaps
 from measurewise.api.services.evaluation import issues_of_missing
-from measurewise.api.services.measures import canonical_of, measures_named
+from measurewise.api.services.measures import canonical_of, measures_named, references_to
 from measurewise.api.services.provenance import at_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine.measure.gaps import GapStatus
@@ -82,7 +82,7 @@ def find_care_gaps(call: Call) -> Reply:
     asked = Asked(subject, group, practitioner, organization)
     with services.database.read() as connection:
         found = find_subjects(connection, call.access, asked, request.period)
-    touched = tuple(f"Measure/{name}" for name in measures)
+    touched = references_to(services.catalog.content, measures)
     if call.asynchronous or len(found.patients) > services.settings.inline_patients:
         return asynchronous.queue(call, job.NAME, job.Finding(request, asked), touched=touched)
     documents, issues = care_gaps(services, call.access, request, found.patients, call.base)

@@ -13,7 +13,7 @@ from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, period_of, report_kind, reporter_of
 from measurewise.api.services.evaluation import EvaluationRequest
-from measurewise.api.services.measures import measures_named
+from measurewise.api.services.measures import measures_named, references_to
 from measurewise.api.services.provenance import at_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked
 
@@ -82,7 +82,8 @@ def evaluate(call: Call) -> Reply:
     )
     practitioner, organization = _provider(call)
     asked = Asked(subject, group, practitioner, organization, tuple(arguments.all("location")))
-    return evaluated(call, request, asked, "parameters", tuple(f"Measure/{name}" for name in measures))
+    touched = references_to(call.services.catalog.content, measures)
+    return evaluated(call, request, asked, "parameters", touched)
 
 
 def _provider(call: Call) -> tuple[str | None, str | None]:

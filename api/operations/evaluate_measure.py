@@ -13,7 +13,7 @@ from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations.evaluate import PERIOD
 from measurewise.api.operations.evaluating import REPORT_TYPE, evaluated, period_of, report_kind
 from measurewise.api.services.evaluation import EvaluationRequest
-from measurewise.api.services.measures import canonical_of, measure_of_id
+from measurewise.api.services.measures import canonical_of, measure_of_id, references_to
 from measurewise.api.services.subjects import Asked
 
 _PARAMETERS: Final = (
@@ -48,7 +48,8 @@ def evaluate_measure(call: Call) -> Reply:
         changed_since=arguments.text("lastReceivedOn"),
     )
     asked = Asked(subject=subject, practitioner=practitioner)
-    return evaluated(call, request, asked, "measure-report", (f"Measure/{measure}",))
+    touched = references_to(call.services.catalog.content, (measure,))
+    return evaluated(call, request, asked, "measure-report", touched)
 
 
 def measure_named(call: Call) -> str:

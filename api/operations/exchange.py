@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from measurewise.api.fhir.arguments import Declared
+from measurewise.api.fhir.arguments import Declared, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.fhir.outcomes import RequestError
@@ -14,7 +14,7 @@ from measurewise.api.operations.evaluate import MANIFEST, MEASURES, PERIOD
 from measurewise.api.services.answers import parameters
 from measurewise.api.services.evaluation import issues_of_missing
 from measurewise.api.services.exchange import collect
-from measurewise.api.services.measures import measures_named
+from measurewise.api.services.measures import measures_named, references_to
 from measurewise.api.services.provenance import at_fixed_versions, check_fixed_versions, fixed_versions
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine import Period
@@ -37,6 +37,9 @@ def collect_data(call: Call) -> Reply:
     """Parameters of Bundles, one a subject: its data-collection reports, one a measure, and the data."""
     arguments = call.arguments
     services = call.services
+    for name in ("measureId", "measureUrl", "measure", "measureIdentifier"):
+        if call.target[1] is not None and name in arguments:
+            raise refused(name, "cannot be given where the address names the measure")
     fixed = fixed_versions(services, arguments.text("manifest"))
     measures = measures_named(
         services.catalog,
@@ -83,7 +86,7 @@ def collect_data(call: Call) -> Reply:
         raise RequestError(issues[0].what, code="processing", where=issues[0].where, mend=issues[0].mend)
     answer = parameters(bundles, [*issues, *issues_of_missing(found.missing)])
     patients = tuple(one.patient for one in collected)
-    return Reply(answer, touched=tuple(f"Measure/{name}" for name in measures), patients=patients)
+    return Reply(answer, touched=references_to(services.catalog.content, measures), patients=patients)
 
 
 OPERATION: Final = Operation(

@@ -15,6 +15,7 @@ from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.jobs import qrda3
 from measurewise.api.services.evaluation import EvaluationRequest, evaluate_request, prepare, reports
+from measurewise.api.services.measures import references_to
 from measurewise.api.services.qrda_writing import XML, Writing, reports_named, reports_of, written
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine import Period
@@ -97,7 +98,7 @@ def _evaluated(call: Call, measures: tuple[str, ...], writing: Writing) -> Reply
     request = EvaluationRequest(measures, period.start, period.end, "summary")
     prepared = prepare(services, request)
     asked = Asked(subject=subject)
-    touched = tuple(f"Measure/{measure}" for measure in measures)
+    touched = references_to(services.catalog.content, measures)
     with services.database.read() as connection:
         found = find_subjects(connection, call.access, asked, period)
     if len(found.patients) > services.settings.inline_patients or call.asynchronous:

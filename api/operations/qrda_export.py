@@ -15,6 +15,7 @@ from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.jobs import qrda_zips
 from measurewise.api.operations.qrda import DESCRIBED, writing_from
 from measurewise.api.services.evaluation import EvaluationRequest, prepare
+from measurewise.api.services.measures import canonical_of, measure_of_id, references_to
 from measurewise.api.services.qrda_zips import QrdaExport
 from measurewise.api.services.subjects import Asked, find_subjects
 from measurewise.engine.errors import MeasurewiseError
@@ -39,7 +40,7 @@ def export_qrda(call: Call) -> Reply:
     if identity is not None:
         if measures:
             raise refused("measure", "is in the address already")
-        measures = (identity,)
+        measures = (canonical_of(measure_of_id(services.catalog.content, identity)),)
     if not measures:
         raise missing("measure", "Name it, or ask Measure/[id]/$qrda-export.")
     evaluation = EvaluationRequest(
@@ -67,7 +68,7 @@ def export_qrda(call: Call) -> Reply:
         call.url,
         writing,
     )
-    touched = tuple(f"Measure/{measure}" for measure in measures)
+    touched = references_to(services.catalog.content, measures)
     return asynchronous.queue(call, qrda_zips.NAME, request, touched=touched, always=True)
 
 
