@@ -93,32 +93,6 @@ def read(connection: Connection, access: Access, resource_type: str, identity: s
     return stored
 
 
-def history(
-    connection: Connection, access: Access, resource_type: str, identity: str
-) -> list[tuple[Stored, str]]:
-    """All versions, the newest first, each with the method that made it. Raises NoSuchResourceError."""
-    row = connection.execute(_found(access, resource_type, identity)).first()
-    if row is None:
-        raise NoSuchResourceError(f"there is no {resource_type}/{identity}.", where=resource_type)
-    known = _stored(row)
-    versions = resource_versions
-    found = connection.execute(
-        select(versions.c.version, versions.c.updated, versions.c.method, versions.c.body)
-        .where(versions.c.resource == known.key)
-        .order_by(versions.c.version.desc())
-    )
-    return [
-        (
-            Stored(
-                known.key, known.organization, known.type, known.id, version, aware(updated), body,
-                known.patient, method == "DELETE",
-            ),
-            method,
-        )
-        for version, updated, method, body in found
-    ]  # fmt: skip
-
-
 def write(
     connection: Connection,
     organization: str,

@@ -20,8 +20,9 @@ from measurewise.api.services.importing import ImportRequest
 from measurewise.api.settings import Settings
 from measurewise.store import jobs
 from measurewise.store.access import OPERATOR
+from measurewise.store.histories import Versions, versions
 from measurewise.store.jobs import Job
-from measurewise.store.resources import history, of_types
+from measurewise.store.resources import of_types
 
 PEOPLE = 2500
 
@@ -89,7 +90,7 @@ def test_an_import_goes_on_after_its_worker_was_killed(
     assert f"{PEOPLE} resources were imported" in told[0]["details"]["text"]
     with services.database.read() as connection:
         assert len(list(of_types(connection, OPERATOR, ["Patient"]))) == PEOPLE
-        assert len(history(connection, OPERATOR, "Patient", "p1500")) == 1
+        assert versions(connection, OPERATOR, Versions("Patient", "p1500", 9)).total == 1
 
 
 def test_an_export_holds_all_that_was_imported_and_nothing_twice(services: Services, tmp_path: Path) -> None:

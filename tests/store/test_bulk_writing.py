@@ -12,6 +12,7 @@ from measurewise.store import resources as store
 from measurewise.store.access import OPERATOR
 from measurewise.store.bulk_writing import Written, write_many
 from measurewise.store.database import Database, now
+from measurewise.store.histories import Versions, versions
 from measurewise.store.tables import resource_versions, resources, results, search_values
 from measurewise.synthetic import synthesize
 
@@ -83,7 +84,7 @@ def test_what_comes_twice_gets_a_version_each_time(database: Database) -> None:
         assert write_many(connection, "ours", given) == Written(created=1, updated=1, unchanged=1)
     with database.read() as connection:
         assert store.read(connection, OPERATOR, "Basic", "a").parsed()["language"] == "de"
-        assert len(store.history(connection, OPERATOR, "Basic", "a")) == 2
+        assert versions(connection, OPERATOR, Versions("Basic", "a", 9)).total == 2
 
 
 def test_what_was_deleted_comes_back(database: Database) -> None:

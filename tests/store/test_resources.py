@@ -19,7 +19,7 @@ from measurewise.store.errors import (
     SearchError,
     StoreError,
 )
-from measurewise.store.histories import version
+from measurewise.store.histories import Versions, version, versions
 from measurewise.store.search import Criterion, Page, Search, search
 
 OURS = Access(frozenset({"ours"}))
@@ -77,8 +77,8 @@ def test_every_version_can_be_read_again(database: Database) -> None:
     with database.write() as connection:
         store.remove(connection, OURS, "Observation", "o")
     with database.read() as connection:
-        versions = store.history(connection, OURS, "Observation", "o")
-        assert [(v.version, method) for v, method in versions] == [(3, "DELETE"), (2, "PUT"), (1, "POST")]
+        found = versions(connection, OURS, Versions("Observation", "o", 9)).entries
+        assert [(v.version, method) for v, method in found] == [(3, "DELETE"), (2, "PUT"), (1, "POST")]
         assert "status_note" not in version(connection, OURS, "Observation", "o", 1)[0].parsed()
         with pytest.raises(DeletedResourceError):
             store.read(connection, OURS, "Observation", "o")

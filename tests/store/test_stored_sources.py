@@ -19,7 +19,8 @@ from measurewise.store.errors import (
     NoSuchResourceError,
     StoreError,
 )
-from measurewise.store.resources import compartment, history, patients, read, write
+from measurewise.store.histories import Versions, versions
+from measurewise.store.resources import compartment, patients, read, write
 from measurewise.store.source_ids import local_id, localized
 from measurewise.store.sources import Source, SourceSettings
 from measurewise.store.tables import metadata
@@ -104,7 +105,7 @@ def test_the_same_again_writes_nothing(database: Database) -> None:
     give(database, observation("a"))
     assert give(database, observation("a"), at=LATER) == source_data.Taken(unchanged=2)
     with database.read() as connection:
-        assert len(history(connection, OPERATOR, "Observation", "a")) == 1
+        assert versions(connection, OPERATOR, Versions("Observation", "a", 9)).total == 1
 
 
 def test_what_was_read_earlier_does_not_replace_what_was_read_later(database: Database) -> None:
