@@ -85,7 +85,7 @@ def collect_data(call: Call) -> Reply:
     if found.kind == "patient" and issues:
         raise RequestError(issues[0].what, code="processing", where=issues[0].where, mend=issues[0].mend)
     answer = parameters(bundles, [*issues, *issues_of_missing(found.missing)])
-    patients = tuple(one.patient for one in collected)
+    patients = tuple(identity for _, identity in found.patients)
     return Reply(answer, touched=references_to(services.catalog.content, measures), patients=patients)
 
 

@@ -24,7 +24,6 @@ from measurewise.store.search_index import microseconds, moments
 class Collected:
     """A patient's data-collection reports and the resources they list."""
 
-    patient: str
     reports: list[dict[str, Any]]
     resources: list[Stored]
 
@@ -87,4 +86,4 @@ def _collected(
         say_what_it_was_computed_with(report, services.catalog, Period(said.period_start, said.period_end))
         reports.append(report)
         wanted.update(names)
-    return Collected(identity, reports, of_references(connection, access, list(wanted)))
+    return Collected(reports, of_references(connection, access, list(wanted)))
