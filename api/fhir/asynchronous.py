@@ -19,6 +19,7 @@ from measurewise.api.fhir.audit_trail import Asking, AuditTrail
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.media import FHIR_JSON, FhirResponse
 from measurewise.api.fhir.outcomes import STATUS, RequestError
+from measurewise.api.fhir.sending import sent
 from measurewise.api.jobs import kinds
 from measurewise.api.jobs.kind import Requester, encoded, requester_of
 from measurewise.api.security.gate import principal as principal_of
@@ -118,7 +119,7 @@ def job_router() -> APIRouter:
         if job.state != "completed":
             return FhirResponse(reply.resource, status_code=reply.status)
         if kinds.named(job.kind).answer == "itself":
-            return _itself(services, job)
+            return await sent(request, _itself(services, job))
         response = {"status": str(reply.status)}
         body = msgspec.Raw(job.result or b"null")
         bundle = {
@@ -126,7 +127,7 @@ def job_router() -> APIRouter:
             "type": "batch-response",
             "entry": [{"resource": body, "response": response}],
         }
-        return FhirResponse(bundle)
+        return await sent(request, FhirResponse(bundle))
 
     @found.delete(PATH + "/{identity}", summary="Cancel a job, or forget its result")
     async def cancel(request: Request, identity: str) -> Response:

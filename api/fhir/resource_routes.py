@@ -119,6 +119,7 @@ def _read_routes(found: APIRouter) -> None:
 def _create_and_update_routes(found: APIRouter) -> None:
     @found.post(_TYPE, tags=[_TAG], summary="Create")
     async def create(request: Request, resource_type: str) -> Response:
+        _check_plain(request)
         body = media.parse_body(await body_of(request))
         condition = request.headers.get("if-none-exist")
 
@@ -139,6 +140,7 @@ def _create_and_update_routes(found: APIRouter) -> None:
 
     @found.put(_ONE, tags=[_TAG], summary="Update")
     async def update(request: Request, resource_type: str, identity: str) -> Response:
+        _check_plain(request)
         body = media.parse_body(await body_of(request))
         work = _changing(request, interactions.update, resource_type, identity, body, rights="u")
         return await respond(request, "update", resource_type, work, identity)
@@ -155,6 +157,7 @@ def _patch_and_delete_routes(found: APIRouter) -> None:
 
     @found.patch(_ONE, tags=[_TAG], summary="Patch")
     async def patch_one(request: Request, resource_type: str, identity: str) -> Response:
+        _check_plain(request)
         patch = await _patch(request)
         work = _changing(request, interactions.patch, resource_type, identity, patch, rights="u")
         return await respond(request, "patch", resource_type, work, identity)
@@ -168,8 +171,18 @@ def _patch_and_delete_routes(found: APIRouter) -> None:
 
     @found.delete(_ONE, tags=[_TAG], summary="Delete")
     async def delete(request: Request, resource_type: str, identity: str) -> Response:
+        _check_plain(request)
         work = _changing(request, interactions.delete, resource_type, identity, rights="d")
         return await respond(request, "delete", resource_type, work, identity)
+
+
+def _check_plain(request: Request) -> None:
+    """Raises RequestError for a parameter of a change to one resource, which has none to honour."""
+    for name, _ in _pairs(request):
+        if name not in ("_format", "_pretty"):
+            raise RequestError(
+                f"this has no parameter '{name}'.", code="not-supported", where=name, mend="Leave it out."
+            )
 
 
 async def _patch(request: Request) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ WORTH_PACKING: Final = 16 * 1024
 """Bytes from which on an answer is packed."""
 _LONG: Final = 256 * 1024
 _LEVEL: Final = 4
+_TEXT: Final = re.compile("json|xml|text")
 _GZIP: Final = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q\s*=\s*(?P<weight>[0-9.]+)\s*)?(?=,|$)")
 
 
@@ -26,7 +27,7 @@ async def sent(request: Request, response: Response) -> Response:
         return response
     if "_pretty" in request.url.query:
         _indent(request, response)
-    if len(response.body) >= WORTH_PACKING:
+    if len(response.body) >= WORTH_PACKING and _TEXT.search(response.media_type or ""):
         response.headers.append("Vary", "Accept-Encoding")
         if takes_gzip(request.headers.get("accept-encoding", "")):
             await _pack(response)

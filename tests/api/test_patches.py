@@ -143,6 +143,19 @@ def test_a_change_is_made_to_the_version_that_is_meant(client: TestClient) -> No
     assert client.delete("/fhir/Patient/p", headers={"if-match": changed.headers["etag"]}).status_code == 204
 
 
+def test_a_parameter_that_a_change_does_not_have_is_refused(client: TestClient) -> None:
+    change = op("replace", "/gender", value="other")
+    answers = (
+        client.put("/fhir/Patient/p?_cascade=delete", json=PERSON),
+        client.post("/fhir/Patient?identifier=1", json=PERSON),
+        client.delete("/fhir/Patient/p?_cascade=delete"),
+        patch(client, change, to="Patient/p?x=1"),
+    )
+    for answer in answers:
+        assert (answer.status_code, issue(answer)["code"]) == (400, "not-supported")
+    assert client.put("/fhir/Patient/p?_format=json&_pretty=true", json=PERSON).is_success
+
+
 def test_changes_on_a_condition_need_one_that_meets_it(client: TestClient) -> None:
     put(client, {**PERSON, "id": "q"})
     one, several, none = "Patient?_id=q", "Patient?identifier=http://s|1", "Patient?_id=nobody"
