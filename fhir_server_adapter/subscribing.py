@@ -8,8 +8,9 @@ that nothing is asked for twice, also after a crash between the asking and the n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from measurewise.engine.measure.reports.edge import to_json
@@ -50,6 +51,12 @@ class Wanted:
     topic: Topic | None = None
     payload: bool = True
     deletions: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What tells this from a Subscription asked for otherwise, whatever its secret and its end."""
+        plain = to_json(replace(self, secret="", end="").resource())
+        return hashlib.blake2b(plain, digest_size=16).hexdigest()
 
     def resource(self) -> dict[str, Any]:
         """The resource to send, status ``requested``."""

@@ -72,12 +72,14 @@ class SourceSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Subscribed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A Subscription at the source: its id there, criteria or topic, status, and until when it is to live."""
+    """A Subscription at the source: its id there, criteria or topic, status, and until when it is to live;
+    ``asked`` tells how it was asked for."""
 
     id: str
     criteria: str
     status: str
     end: str = ""
+    asked: str = ""
 
 
 class Subscriptions(msgspec.Struct, frozen=True, omit_defaults=True):

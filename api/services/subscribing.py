@@ -33,7 +33,7 @@ _PATIENCE: Final = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class Looked:
-    """What was found and done at a source, and ``known`` to be kept of it.
+    """What was found and done at a source, and ``known`` to be kept of it; ``asked``: how each was asked for.
 
     ``missed``: all changes are to be asked for; ``events``: only those from one number to another of a
     Subscription; ``number``: from where on the numbers count now. ``numbered``: the source said how many
@@ -42,6 +42,7 @@ class Looked:
 
     held: list[Held] = field(default_factory=list)
     errors: list[MeasurewiseError] = field(default_factory=list)
+    asked: dict[str, str] = field(default_factory=dict)
     missed: bool = False
     number: int | None = None
     numbered: bool = False
@@ -65,7 +66,10 @@ def looked_after(services: Services, source: Source) -> Looked:
     looked = asyncio.run(_looked_after(services, source, secret, types))
     looked.soon = any(one.status == "requested" and _left(one, LIFE - _PATIENCE) for one in looked.held)
     looked.known = Subscriptions(
-        tuple(Subscribed(one.id, one.criteria, one.status, one.end) for one in looked.held),
+        tuple(
+            Subscribed(one.id, one.criteria, one.status, one.end, looked.asked.get(one.criteria, ""))
+            for one in looked.held
+        ),
         revision,
         tuple(sorted(types)),
         tuple(issue(error) for error in looked.errors),
@@ -102,6 +106,7 @@ async def _looked_after(services: Services, source: Source, secret: str, types: 
                 code="not-supported",
             )
         wanted = {one.criteria: one for one in _wanted(services, source, secret, types, capabilities)}
+        looked.asked = {criteria: one.digest for criteria, one in wanted.items()}
         known = {one.id: one for one in source.subscriptions.held}
         for held in await _held(services, source, client, capabilities):
             asked = wanted.pop(held.criteria, None)
@@ -111,8 +116,10 @@ async def _looked_after(services: Services, source: Source, secret: str, types: 
             before = known.get(held.id)
             if held.status == "active" and (before is None or before.status != "active"):
                 looked.missed = True
-            if held.status in ("error", "off") or not _left(held, LIFE / 2) or _foreign(held, secret):
-                looked.missed = looked.missed or held.status in ("error", "off")
+            broken = held.status in ("error", "off")
+            otherwise = before is None or before.asked != asked.digest or _foreign(held, secret)
+            if broken or otherwise or not _left(held, LIFE / 2):
+                looked.missed = looked.missed or broken
                 held = await _asked(client, asked, held.id, looked) or held
             looked.held.append(held)
         for asked in wanted.values():
@@ -135,6 +142,7 @@ async def _asked(client: FhirClient, wanted: Wanted, identity: str | None, looke
         if error.status is None or error.status >= 500:
             raise
         looked.errors.append(error)
+        looked.asked.pop(wanted.criteria, None)
         return None
 
 

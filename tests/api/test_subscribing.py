@@ -229,6 +229,20 @@ def test_another_secret_is_given_to_every_subscription(
     assert headers == [["Authorization: Bearer another-secret"]] * len(headers)
 
 
+def test_other_settings_are_given_to_the_subscription_that_is_there(clinic: Clinic, ours: Services) -> None:
+    added(ours, clinic, subscribe="topic", topic=TOPIC)
+    looked(ours)
+    change_source(
+        ours, source(ours), SourceSettings(subscribe="topic", topic=TOPIC, payload="empty", overlap=1.0)
+    )
+    looked(ours)
+    assert clinic.telling.writes == [f"POST {TOPIC}", f"PUT {TOPIC}"]
+    (one,) = clinic.telling.held.values()
+    assert one["channel"]["_payload"]["extension"][0]["valueCode"] == "empty"
+    looked(ours)
+    assert len(clinic.telling.writes) == 2
+
+
 def test_what_is_not_wanted_any_more_is_deleted(clinic: Clinic, ours: Services) -> None:
     added(ours, clinic)
     looked(ours)
