@@ -19,7 +19,10 @@ from measurewise.api.settings import Settings
 HERE = Path(__file__).parent
 OFFICIAL_SUITES = ("test_qrda_operations.py", "test_job_audit.py")
 """Those that need the official measures."""
-SUITES = ("test_interactions.py", "test_deqm_operations.py", "test_care_gaps.py")
+SUITES = (
+    "test_interactions.py", "test_deqm_operations.py", "test_care_gaps.py", "test_histories.py",
+    "test_patches.py", "test_tenancy.py", "test_ways_of_answering.py",
+)  # fmt: skip
 
 
 def test_the_tests_over_http_hold_on_postgresql(postgresql_server: str, tmp_path: Path) -> None:
