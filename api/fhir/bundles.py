@@ -81,6 +81,7 @@ def _transaction(call: Call, entries: list[dict[str, Any]]) -> list[Reply]:
     with call.services.database.write() as connection:
         prepared = [dict(entry) for entry in entries]
         ids = _given_ids(call, connection, requests, prepared)
+        _check_changed_once(requests, prepared)
         for method in _CHANGES:
             for position, (asked, url) in enumerate(requests):
                 if asked == method:
@@ -126,6 +127,26 @@ def _given_ids(
         if isinstance(full_url, str):
             ids[full_url] = f"{kind}/{identity}"
     return ids
+
+
+def _check_changed_once(requests: list[tuple[str, str]], entries: list[dict[str, Any]]) -> None:
+    """Raises RequestError where two entries change one resource: a transaction must fail then."""
+    seen: dict[str, int] = {}
+    for position, ((method, url), entry) in enumerate(zip(requests, entries, strict=True)):
+        if method not in ("DELETE", "PUT", "PATCH"):
+            continue
+        kind, conditional, _ = url.partition("?")
+        if conditional:
+            if method != "PUT" or not isinstance(entry.get("resource"), dict):
+                continue
+            url = f"{kind}/{entry['resource'].get('id')}"
+        if url in seen:
+            raise RequestError(
+                f"the entries {seen[url]} and {position} both change {url}.",
+                where=f"Bundle.entry[{position}].request.url",
+                mend="Change a resource once in a transaction, or send a batch.",
+            )
+        seen[url] = position
 
 
 def _relinked(node: Any, ids: dict[str, str]) -> Any:

@@ -272,3 +272,19 @@ def test_a_cql_parameter_that_would_change_nothing_is_refused(client: TestClient
     answer = evaluate(client, {"name": "parameters", "resource": resource})
     assert answer.status_code == 400
     assert name in issue(answer)["diagnostics"]
+
+
+@pytest.mark.parametrize("second", ["Patient/twice", "Patient?_id=twice"])
+def test_a_transaction_that_changes_a_resource_twice_fails_whole(client: TestClient, second: str) -> None:
+    put(client, patient("twice"))
+    entries = [
+        {"resource": patient("twice", gender=gender), "request": {"method": "PUT", "url": url}}
+        for gender, url in (("male", "Patient/twice"), ("female", second))
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    answer = client.post("/fhir", json=bundle)
+    assert answer.status_code == 400
+    assert issue(answer)["expression"] == ["Bundle.entry[1].request.url"]
+    assert "gender" not in client.get("/fhir/Patient/twice").json()
+    assert client.post("/fhir", json={**bundle, "type": "batch"}).status_code == 200
+    assert client.get("/fhir/Patient/twice").json()["gender"] == "female"
