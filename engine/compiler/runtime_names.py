@@ -34,7 +34,7 @@ from measurewise.engine.runtime.time_index import (
     window_before,
     window_near,
 )
-from measurewise.engine.runtime.type_tests import system_type_name
+from measurewise.engine.runtime.type_names import system_type_name
 from measurewise.engine.runtime.values import (
     Boxed,
     Code,

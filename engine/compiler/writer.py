@@ -176,10 +176,6 @@ class Writer:
         self.emit(f"{name} = {value}")
         return name
 
-    def remember_nullness(self, name: str, term: Term) -> None:
-        """Let the present scope know that variable ``name`` is not null."""
-        self._scopes[-1].known[("nonnull", name)] = term
-
     def assume(self, test: str) -> None:
         """Let the present scope know that the test in this text has been made and was true."""
         self.remember(("fact", test), Term(test))
@@ -187,7 +183,3 @@ class Writer:
     def holds(self, test: str) -> bool:
         """Whether an enclosing block was entered because this test was true."""
         return self.known(("fact", test)) is not None
-
-    def is_nonnull(self, term: Term) -> bool:
-        """Whether a term cannot be None here, by itself or because an enclosing block tested it."""
-        return not term.nullable or self.known(("nonnull", term.text)) is not None

@@ -72,7 +72,6 @@ class Model:
         self._types: dict[str, DataType] = {}
         self._classes: dict[str, ClassInfo] = {}
         self._labels: dict[str, str] | None = None
-        self._identifiers: dict[str, str] | None = None
         self._element_types: dict[tuple[DataType, str], DataType | None] = {}
         self.conversions: tuple[ConversionInfo, ...] = tuple(
             ConversionInfo(function, self._type(source), self._type(target))
@@ -103,13 +102,6 @@ class Model:
             return self.type(name[len(prefix) :]) if name.startswith(prefix) else None
         info = self._classes[name] = self._class(name, self._rows[name])
         return info
-
-    def type_by_identifier(self, identifier: str) -> ClassInfo | None:
-        """The class with this identifier, such as a FHIR profile's URL."""
-        if self._identifiers is None:
-            self._identifiers = {row["identifier"]: n for n, row in self._rows.items() if "identifier" in row}
-        name = self._identifiers.get(identifier)
-        return None if name is None else self.type(name)
 
     def class_names(self) -> Iterator[str]:
         """The names of all classes, in the order of the model info."""
@@ -216,10 +208,6 @@ class Model:
                 return None
             info = None if info.base is None else self.class_of(info.base)
         return value.type if info is not None else None
-
-    def is_primitive(self, kind: NamedType | str) -> bool:
-        """Whether a class wraps one System value in ``value``, as FHIR's primitives and enumerations do."""
-        return self.primitive_value_type(kind) is not None
 
     # --- hierarchy and conversions --------------------------------------------------------------------------
 
@@ -359,11 +347,6 @@ def _required(table: Mapping[str, Any], known: tuple[Model, ...]) -> list[Model]
         held = [m for m in known if m.name == name and version in (None, m.version)]
         found.append(held[-1] if held else load_model(name, version))
     return found
-
-
-def models_for_uri(uri: str) -> tuple[Model, ...]:
-    """The shipped models whose url this is, oldest version first; ``()`` for a URI no shipped model has."""
-    return tuple(load_model(s.name, s.version) for s in shipped_models() if s.url == uri)
 
 
 def parse_type_name(text: str, models: Iterable[Model] = ()) -> NamedType:

@@ -51,11 +51,6 @@ def is_subtype(a: DataType, b: DataType, models: Mapping[str, Model]) -> bool:
     return False
 
 
-def is_supertype(a: DataType, b: DataType, models: Mapping[str, Model]) -> bool:
-    """Whether every value of ``b`` is a value of ``a``."""
-    return is_subtype(b, a, models)
-
-
 def is_compatible(a: DataType, b: DataType, models: Mapping[str, Model]) -> bool:
     """Whether a value of ``a`` can stand where ``b`` is wanted without a conversion function, at most with a
     cast.

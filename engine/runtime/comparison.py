@@ -203,11 +203,6 @@ def equivalent(left: Any, right: Any) -> bool:
     return _equivalent_across(left, right)
 
 
-def not_equivalent(left: Any, right: Any) -> bool:
-    """The negation of :func:`equivalent`."""
-    return not equivalent(left, right)
-
-
 def _equivalent_across(left: Any, right: Any) -> bool:
     kinds = (type(left), type(right))
     if kinds[0] in _NUMBERS and kinds[1] in _NUMBERS:

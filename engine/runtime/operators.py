@@ -1,4 +1,4 @@
-"""Every ELM operator by name, and the operators that choose by their operands between lists and intervals.
+"""ELM operators by name, and the operators that choose by their operands between lists and intervals.
 
 :data:`OPERATORS` maps the name of an ELM node (``"SameOrBefore"``) to its function, for the compiler. The
 operands come in ELM's order; a precision, where there is one, last, as a number of
@@ -32,8 +32,8 @@ from measurewise.engine.runtime import (
     sorting,
     strings,
     timing,
-    type_tests,
 )
+from measurewise.engine.runtime.type_names import system_type_name
 from measurewise.engine.runtime.values import Interval
 
 # --- strings and lists ------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def _interval(name: str, value: Any) -> Interval | None:
     if value is None or type(value) is Interval:
         return value
     raise EvaluationError(
-        f"{name} is not defined for a {type_tests.system_type_name(value)}.",
+        f"{name} is not defined for a {system_type_name(value)}.",
         mend="Give it a list or an interval to look in.",
     )
 
@@ -296,7 +296,6 @@ OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "Sum": aggregates.sum_,
     "Variance": aggregates.variance,
     # Type operators
-    "As": type_tests.as_,
     "CanConvert": conversion.can_convert,
     "CanConvertQuantity": quantities.can_convert_quantity,
     "Convert": conversion.convert,
@@ -311,7 +310,6 @@ OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "ConvertsToRatio": conversion.converts_to_ratio,
     "ConvertsToString": conversion.converts_to_string,
     "ConvertsToTime": conversion.converts_to_time,
-    "Is": type_tests.is_,
     "ToBoolean": conversion.to_boolean,
     "ToChars": strings.to_chars,
     "ToConcept": conversion.to_concept,

@@ -20,11 +20,6 @@ def concatenate(*operands: str | None) -> str | None:
     return "".join(operands)  # type: ignore[arg-type]
 
 
-def concatenate_nulls_as_empty(*operands: str | None) -> str:
-    """The strings one after the other, null as the empty string (the ``&`` operator)."""
-    return "".join(operand for operand in operands if operand is not None)
-
-
 def combine(source: list[str | None] | None, separator: str | None = None) -> str | None:
     """The strings of a list that are not null, with a separator between them; null when there are none."""
     if source is None:
@@ -117,13 +112,6 @@ def matches(text: str | None, pattern: str | None) -> bool | None:
     if text is None or pattern is None:
         return None
     return _compiled(pattern).search(text) is not None
-
-
-def matches_full(text: str | None, pattern: str | None) -> bool | None:
-    """Whether the regular expression matches the whole string (CQL 2.0 "MatchesFull")."""
-    if text is None or pattern is None:
-        return None
-    return _compiled(pattern).fullmatch(text) is not None
 
 
 def replace_matches(text: str | None, pattern: str | None, substitution: str | None) -> str | None:

@@ -32,8 +32,6 @@ SECOND: Final = 5
 MILLISECOND: Final = 6
 
 PRECISION_NAMES: Final = ("Year", "Month", "Day", "Hour", "Minute", "Second", "Millisecond")
-PRECISION_OF: Final = {name: number for number, name in enumerate(PRECISION_NAMES)}
-"""ELM DateTimePrecision to number; ``Week`` is not a precision of a value and is handled by durations."""
 
 SHIFT: Final = (36, 32, 27, 22, 16, 10, 0)
 

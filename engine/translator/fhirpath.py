@@ -73,7 +73,6 @@ _OPERATORS: dict[str, tuple[str, int]] = {
     "highBoundary": ("HighBoundary", 1),
     "precision": ("Precision", 0),
 }
-_ITERATING = frozenset({"where", "select", "all"})
 
 
 def fhirpath_function(

@@ -118,15 +118,6 @@ def test_a_missing_value_set_may_count_as_empty_with_a_notice(run, content, pati
     assert counts["numerator"] == 0
 
 
-def respelt(folder: Path, library: str, in_cql: tuple[str, str], in_elm: tuple[str, str]) -> None:
-    """Change a library's text and its ELM in the same way."""
-    for suffix, (before, after) in ((".cql", in_cql), (".elm.json", in_elm)):
-        path = folder / "libraries" / library / f"{library}{suffix}"
-        text = path.read_text()
-        assert before in text
-        path.write_text(text.replace(before, after))
-
-
 def spoilt_include(folder: Path, library: str, name: str, version: str, new: tuple[str, str]) -> None:
     """Let a library include another name and version, in CQL and ELM."""
     path = folder / "libraries" / library / f"{library}.elm.json"

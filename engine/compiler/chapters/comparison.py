@@ -28,7 +28,7 @@ def _pair(em: Emitter, node: elm.BinaryExpression) -> tuple[Term, Term]:
 
 
 def _null_guard(em: Emitter, a: Term, b: Term) -> str:
-    tests = [f"{t.text} is None" for t in (a, b) if not em.w.is_nonnull(t)]
+    tests = [f"{t.text} is None" for t in (a, b) if t.nullable]
     return " or ".join(tests)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from measurewise.engine import elm
 from measurewise.engine.compiler.emitter import Emitter, emits
-from measurewise.engine.compiler.origins import ChoiceElement, FromCoding, KnownCodes, PrimitiveElement
+from measurewise.engine.compiler.origins import ChoiceElement, FromCoding, PrimitiveElement
 from measurewise.engine.compiler.writer import NULL, Term
 from measurewise.engine.models.types import (
     ANY,
@@ -117,7 +117,7 @@ def _inside(em: Emitter, kind: DataType, name: str, declared: DataType | None) -
 
 
 def _guarded(em: Emitter, value: Term, text: str) -> str:
-    return text if em.w.is_nonnull(value) else f"({text} if {value.text} is not None else None)"
+    return text if not value.nullable else f"({text} if {value.text} is not None else None)"
 
 
 def _attribute(em: Emitter, term: Term, attribute: str, kind: DataType) -> Term:
@@ -170,7 +170,7 @@ def _member(
     if found is None and name == "resourceType":
         found = STRING
     value = em.w.atom(term)
-    nullable = not em.w.is_nonnull(value)
+    nullable = value.nullable
     if forms:
         origin = ChoiceElement(value.text, nullable, tuple(forms))
         text = f"choice_of({value.text}, {em.assembly.forms(tuple(forms))})"
@@ -219,8 +219,3 @@ def _has(em: Emitter, member: DataType, name: str) -> bool:
     with em.w.captured():
         probe = step(em, Term("x", member, atomic=True, nullable=False), name, None)
     return probe.type != ANY
-
-
-def known_codes(term: Term) -> tuple[tuple[str | None, str], ...] | None:
-    """The codes of a term that the CQL text spells out."""
-    return term.origin.codes if isinstance(term.origin, KnownCodes) else None

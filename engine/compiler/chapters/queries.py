@@ -91,7 +91,7 @@ def _query(em: Emitter, node: elm.Query) -> Term:
         em.w.emit(f"{result} = distinct({result})")
     if node.sort is not None:
         sort_rows(em, result, found[0], node.sort.by)
-    return Term(result, kind, atomic=True, nullable=False, solid=em.w.is_nonnull(found[0]))
+    return Term(result, kind, atomic=True, nullable=False, solid=not found[0].nullable)
 
 
 def _concept_list(em: Emitter, node: elm.Query) -> Term | None:
@@ -192,7 +192,7 @@ def _walked(em: Emitter, term: Term, alias: str) -> tuple[str, Term]:
     if isinstance(term.origin, FromCodeableConcepts):
         row = Term(f"concept_of({alias})", term.type.element, origin=FromCodeableConcept(alias))
         return f"({term.origin.text} or ())", row
-    listed = term.text if em.w.is_nonnull(term) else f"({term.text} or ())"
+    listed = term.text if not term.nullable else f"({term.text} or ())"
     return listed, Term(alias, term.type.element, atomic=True, nullable=not term.solid)
 
 
@@ -358,7 +358,7 @@ def _some(em: Emitter, node: elm.Expression) -> str:
 
             def found(row: Term, in_loop: bool) -> None:
                 with ExitStack() as stack:
-                    if not em.w.is_nonnull(row):
+                    if row.nullable:
                         stack.enter_context(em.w.block(f"if {row.text} is not None"))
                     em.w.emit(f"{flag} = True")
                     if in_loop:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from measurewise.api.fhir.media import FhirResponse
 from measurewise.api.fhir.outcomes import outcome_of, status_of
-from measurewise.api.security.gate import Gate, install, principal, require, require_operation
+from measurewise.api.security.gate import install, principal, require, require_operation
 from measurewise.api.security.principal import Principal
 from measurewise.api.security.settings import SecuritySettings
 from measurewise.engine.errors import MeasurewiseError
@@ -150,9 +150,3 @@ def app_with(settings: SecuritySettings, **options: Any) -> FastAPI:
 
 def ask(app: FastAPI, base: str = BASE) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base)
-
-
-def gate_of(app: FastAPI) -> Gate:
-    gate = app.state.gate
-    assert isinstance(gate, Gate)
-    return gate

@@ -20,8 +20,6 @@ from measurewise.api.security.errors import KeysUnavailableError
 from measurewise.api.security.keys import FixedKeys, Key, RemoteKeys, discover, usable
 from measurewise.api.security.settings import SecuritySettings
 
-Find = Callable[[str | None], Key | None]
-
 
 def remote(
     answer: Callable[[httpx.Request], httpx.Response], clock: Clock, lifetime: float = 600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from measurewise.engine.errors import ContentError, NotFoundError
-from measurewise.engine.models.model import load_model, load_model_info, models_for_uri, parse_type_name
+from measurewise.engine.models.model import load_model, load_model_info, parse_type_name
 from measurewise.engine.models.types import (
     ANY,
     BOOLEAN,
@@ -39,12 +39,10 @@ def test_a_class_is_found_by_name_qualified_name_label_and_identifier() -> None:
     assert encounter.primary_code_path == "type"
     assert encounter.retrievable
     assert FHIR.type("FHIR.Encounter") is encounter
-    assert FHIR.type_by_identifier("http://hl7.org/fhir/StructureDefinition/Encounter") is encounter
     labelled = QICORE.type("QICore Condition Encounter Diagnosis")
     assert labelled is not None
     assert labelled.name == "ConditionEncounterDiagnosis"
     assert FHIR.type("Encountr") is None
-    assert FHIR.type_by_identifier("http://example.org") is None
 
 
 def test_backbone_components_are_typed() -> None:
@@ -134,7 +132,6 @@ def test_intervals_and_tuples_have_elements() -> None:
     ],
 )
 def test_fhir_primitives_and_enumerations_wrap_a_system_value(name: str, system: str) -> None:
-    assert FHIR.is_primitive(name)
     assert FHIR.primitive_value_type(name) == NamedType("System", system)
 
 
@@ -142,7 +139,7 @@ def test_fhir_primitives_and_enumerations_wrap_a_system_value(name: str, system:
     "name", ["Quantity", "Extension", "Observation", "Element", "Identifier", "Nothing", "Age"]
 )
 def test_other_classes_are_no_primitives(name: str) -> None:
-    assert not FHIR.is_primitive(name)
+    assert FHIR.primitive_value_type(name) is None
 
 
 def test_conversions_are_found_up_the_bases() -> None:
@@ -214,11 +211,6 @@ def test_elm_type_names_are_read() -> None:
         parse_type_name("{http://example.org}Thing")
     with pytest.raises(ContentError, match="no type name"):
         parse_type_name("{http://example.org")
-
-
-def test_models_are_found_by_uri() -> None:
-    assert [m.version for m in models_for_uri("http://hl7.org/fhir/us/qicore")] == ["4.1.1", "6.0.0"]
-    assert models_for_uri("http://example.org") == ()
 
 
 def test_a_model_that_does_not_ship_is_a_clear_error() -> None:

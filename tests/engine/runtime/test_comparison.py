@@ -18,7 +18,6 @@ from measurewise.engine.runtime.comparison import (
     less,
     less_or_equal,
     not_equal,
-    not_equivalent,
 )
 from measurewise.engine.runtime.datetime_parsing import parse_date, parse_datetime, parse_time
 from measurewise.engine.runtime.equality_keys import EXACT, equality_key
@@ -177,7 +176,6 @@ def test_resources_are_equal_by_structure():
 def test_equivalence_of_each_type(left, right, expected):
     assert equivalent(left, right) is expected
     assert equivalent(right, left) is expected
-    assert not_equivalent(left, right) is not expected
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ WANDER = "Not all who wander are lost"
     [
         (strings.concatenate("a", "b", "c"), "abc"),
         (strings.concatenate("a", None), None),
-        (strings.concatenate_nulls_as_empty("John", None, " Doe"), "John Doe"),
         (strings.combine(["a", None, "c"], "-"), "a-c"),
         (strings.combine(["a", "b"]), "ab"),
         (strings.combine([]), None),
@@ -84,12 +83,6 @@ def test_string_operators(answer, expected):
 )
 def test_matches_looks_for_a_match_anywhere(text, pattern, expected):
     assert strings.matches(text, pattern) is expected
-
-
-def test_matches_full_wants_the_whole_string():
-    assert strings.matches_full("N8000123123", "N[0-9]{8}") is False
-    assert strings.matches_full("N8000123123", "N[0-9]{10}") is True
-    assert strings.matches_full(None, "a") is None
 
 
 @pytest.mark.parametrize(
