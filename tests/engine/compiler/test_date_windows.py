@@ -13,6 +13,8 @@ from given_libraries import (
     alias,
     binary,
     call,
+    coded,
+    compiled,
     fhir_helpers,
     function,
     if_,
@@ -33,6 +35,7 @@ from given_libraries import (
     retrieve,
     text_of,
     to_interval,
+    value_set,
 )
 
 from measurewise.engine.compiler.prefilter.uses import uses_of
@@ -240,3 +243,45 @@ def test_retrieves_that_the_logic_was_not_seen_to_use_have_no_window() -> None:
     assert windows.of([seen], ("period",)) == YEAR
     assert windows.of([seen, other], ("period",)) is None
     assert Windows(None, [seen], YEAR_2026).of([seen], ("period",)) is None
+
+
+# ------------------------------------------------------------------------------------ codes
+
+
+def test_retrieves_of_one_type_are_told_apart_by_their_codes() -> None:
+    sets = {"Office": "http://example.org/office", "Home": "http://example.org/home"}
+    office, home = coded("Encounter", "Office", "type"), coded("Encounter", "Home", "type")
+    own = library(
+        {"X": [in_year(office), home]},
+        includes=HELPERS,
+        parameters=[{"name": "Measurement Period"}],
+        value_sets=sets,
+    )
+    libraries = [own, fhir_helpers()]
+    retrievals = list(compiled(*libraries, root=(NAME, "1")).tables.retrievals)
+    windows = Windows(uses_of(libraries, (NAME, "1"), ["X"]), retrievals, YEAR_2026)
+    found = {
+        retrieval.code_filter.value_set: windows.of([retrieval], ("period",))
+        for retrieval in retrievals
+        if retrieval.code_filter is not None
+    }
+    assert found == {sets["Office"]: YEAR, sets["Home"]: None}
+    assert windows.of([r for r in retrievals if r.code_filter is not None], ("period",)) is None
+
+
+def test_codes_that_a_function_is_given_count_for_every_retrieve_of_the_type() -> None:
+    codes = named_type("ValueSet")
+    given = retrieve("Encounter", codes=operand("codes"), codeProperty="type", codeComparator="in")
+    own = library(
+        {"X": [in_year(coded("Encounter", "Office", "type")), call("Of", value_set("Office"))]},
+        includes=HELPERS,
+        functions=[function("Of", {"codes": codes}, op("Exists", given))],
+        parameters=[{"name": "Measurement Period"}],
+        value_sets={"Office": "http://example.org/office"},
+    )
+    libraries = [own, fhir_helpers()]
+    retrievals = list(compiled(*libraries, root=(NAME, "1")).tables.retrievals)
+    windows = Windows(uses_of(libraries, (NAME, "1"), ["X"]), retrievals, YEAR_2026)
+    encounters = [retrieval for retrieval in retrievals if retrieval.resource_type == "Encounter"]
+    assert len(encounters) == 2
+    assert [windows.of([retrieval], ("period",)) for retrieval in encounters] == [None, None]
