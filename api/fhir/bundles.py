@@ -210,6 +210,12 @@ def _operations(resource: dict[str, Any], where: str) -> list[dict[str, Any]]:
 
 
 def _get(call: Call, url: str, entry: dict[str, Any], position: int) -> Reply:
+    """What GET answers; HEAD has no body."""
+    reply = _got(call, url, entry, position)
+    return replace(reply, resource=None) if entry["request"]["method"] == "HEAD" else reply
+
+
+def _got(call: Call, url: str, entry: dict[str, Any], position: int) -> Reply:
     path, _, query = url.partition("?")
     parts = path.split("/")
     pairs = parse_qsl(query, keep_blank_values=True)

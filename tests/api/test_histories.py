@@ -133,9 +133,11 @@ def test_what_a_history_does_not_have_is_refused(client: TestClient) -> None:
 def test_versions_are_asked_for_in_a_bundle(client: TestClient) -> None:
     urls = ("Location/_history?_count=1", "Location/a/_history", "_history?_count=1", "Location/a/_history/2")
     entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    entries.append({"request": {"method": "HEAD", "url": "Location/a"}})
     bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
     answers = client.post("/fhir", json=bundle).json()["entry"]
-    assert [entry["response"]["status"] for entry in answers] == ["200"] * 4
+    assert [entry["response"]["status"] for entry in answers] == ["200"] * 5
+    assert (answers[4]["response"]["etag"], "resource" in answers[4]) == ('W/"3"', False)
     assert told(answers[0]["resource"]) == OF_PLACES[:1]
     assert answers[3]["resource"]["name"] == "second"
     assert answers[3]["response"]["etag"] == 'W/"2"'
