@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from measurewise.cli.given_files import named, parsed
 from measurewise.cli.output import WholeFile
-from measurewise.engine.errors import MeasurewiseError
+from measurewise.engine.errors import MeasurewiseError, NotFoundError
 
 if TYPE_CHECKING:
     from measurewise.qrda.qpp_model import Submission
@@ -20,12 +20,12 @@ def files_of(source: Path, suffix: str) -> list[Path]:
     if source.is_dir():
         found = sorted(path for path in source.rglob("*") if path.suffix.lower() == suffix and path.is_file())
         if not found:
-            raise MeasurewiseError(
+            raise NotFoundError(
                 f"the folder has no {suffix} file.", where=str(source), mend="Name another folder."
             )
         return found
     if not source.is_file():
-        raise MeasurewiseError("there is no such file or folder.", where=str(source), mend="Check the name.")
+        raise NotFoundError("there is no such file or folder.", where=str(source), mend="Check the name.")
     return [source]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from measurewise.engine.errors import MeasurewiseError
+from measurewise.engine.errors import MeasurewiseError, NotFoundError
 from measurewise.qrda.category3.reading import SIZE_LIMIT
 
 ARCHIVE_LIMIT: Final = 1024 * 1024 * 1024
@@ -66,12 +66,12 @@ def sources(named: Path) -> list[Source]:
         files = sorted(path for path in named.rglob("*") if path.suffix.lower() == _ENDING and path.is_file())
         found = [Source(path, None, path.stat().st_size) for path in files]
         if not found:
-            raise MeasurewiseError(
+            raise NotFoundError(
                 "the folder has no .xml file.", where=str(named), mend="Name the folder with the reports."
             )
         return found
     if not named.is_file():
-        raise MeasurewiseError("there is no such file or folder.", where=str(named), mend="Check the name.")
+        raise NotFoundError("there is no such file or folder.", where=str(named), mend="Check the name.")
     if named.suffix.lower() == ".zip":
         return _entries(named)
     return [Source(named, None, named.stat().st_size)]
