@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from agreement import Counts, Measures
+from agreement import OFFICIAL, SHIPPED, Counts, Measures
 from hapi_process import Hapi
 
 from measurewise.fhir_server_adapter.bulk import BulkPatients, ExportRequest
 from measurewise.fhir_server_adapter.capabilities import Capabilities, read_capabilities
 from measurewise.fhir_server_adapter.client import FhirClient
 from measurewise.fhir_server_adapter.pulling import EverythingPatients, SearchedPatients
+from measurewise.fhir_server_adapter.search_plan import search_plan
 from measurewise.fhir_server_adapter.sources import PatientSource
 
 Sourced = Callable[[FhirClient, Capabilities, Measures, Path], PatientSource]
@@ -71,3 +73,37 @@ def test_every_way_gives_each_patient_the_results_of_files(
     # The aim of 80 % is measured by benchmarks/pull_from_hapi.py; here it must not be lost by far, whatever
     # else the machine has to do.
     assert own <= 0.4 * wall, "most of the time should be waiting for the server"
+
+
+@pytest.mark.parametrize("name", ["DiabetesGlycemicControl", "HighBloodPressureFollowUp", OFFICIAL[1]])
+def test_searches_by_date_give_each_patient_the_results_of_files(
+    name: str, loaded: Hapi, measures: Measures, expected: Counts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One measure at a time, since of several together each sees to it that less is left out."""
+    at = (*SHIPPED, *OFFICIAL).index(name)
+    assert [len(measure.groups) for measure in measures.prepared.measures] == [1] * 5
+    prepared = measures._engine.prepare(name, period="2026")
+
+    async def run(by_date: bool) -> tuple[dict[str, Any], int]:
+        windows = prepared.windows if by_date else None
+        async with FhirClient(loaded.base_url, concurrency=4, timeout=300) as client:
+            offered = await read_capabilities(client)
+            retrievals = prepared.program.tables.retrievals
+            plan = search_plan(retrievals, offered, measures._engine.value_sets, windows=windows)
+            assert any(search.dates for search in plan.searches) == by_date
+            found, resources = {}, 0
+            async for pulled in SearchedPatients(client, plan).patients():
+                (result,) = prepared.evaluate(pulled.record())
+                (group,) = result.compact().groups
+                found[pulled.patient_id] = (group.counts, group.observations)
+                resources += len(pulled.resources)
+            return found, resources
+
+    found, resources = asyncio.run(run(True))
+    whole, all_resources = asyncio.run(run(False))
+    with capsys.disabled():
+        print(
+            f"\n{name}: {resources:,} resources by date, {all_resources:,} without, {len(found):,} patients"
+        )
+    assert found == whole == {patient: groups[at] for patient, groups in expected.items()}
+    assert resources < all_resources
