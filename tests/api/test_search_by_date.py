@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from source_server import Watched, source_server
 
+from measurewise.cli import main
 from measurewise.cql_libraries import library_resources, measure_resources
 from measurewise.engine import Content, Engine, Prepared
 from measurewise.engine.terminology.value_sets import ValueSetIndex
@@ -100,3 +103,28 @@ def test_searches_by_date_bring_less_and_change_nothing(tmp_path: Path) -> None:
     assert len(found) == PATIENTS
     assert any(any(counts) for groups in found.values() for counts, _ in groups)
     assert resources < 0.8 * all_resources
+
+
+def test_the_command_line_searches_by_date_unless_told_not_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def groups(*more: str) -> Any:
+        command = ["evaluate", "--server", url, "--way", "searches", "--period", "2026", "--json", *more]
+        assert main([*command, "--measure", "DiabetesGlycemicControl", "--no-cache"]) == 0
+        shown = capsys.readouterr().out
+        (printed,) = re.findall(r"^\{.*$", shown, re.MULTILINE)  # between the server's log lines
+        return [measure["groups"] for measure in json.loads(printed)["measures"]]
+
+    with source_server(tmp_path, 0) as (url, watched):
+        with watched.services.database.write() as connection:
+            write_many(connection, "default", two_years(5))
+        capsys.readouterr()
+        everything = groups("--all-dates")
+        assert dated(watched) == set()
+        assert groups() == everything
+        assert len(dated(watched)) == 2
+        watched.asked.clear()
+        # individual reports list what was looked at, which a search by date would shorten
+        reports = str(tmp_path / "reports.ndjson")
+        groups("--report", "individual", "--output", reports)
+        assert dated(watched) == set()
