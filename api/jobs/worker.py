@@ -25,6 +25,7 @@ from measurewise.api.settings import Settings
 from measurewise.engine.errors import MeasurewiseError
 from measurewise.engine.measure.reports.edge import to_json
 from measurewise.store import jobs
+from measurewise.store.database import again
 from measurewise.store.jobs import Step
 
 _IDLE: Final = 0.05
@@ -74,7 +75,7 @@ class Worker:
         started = time.monotonic()
         try:
             with self._held(step) as lost:
-                self._do(kind, step, lost)
+                again(lambda: self._do(kind, step, lost))
         except MeasurewiseError as error:
             self._failed(step, error)
         except Exception:
