@@ -20,7 +20,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from measurewise.api import observing
-from measurewise.api.fhir import interactions
+from measurewise.api.fhir import resource_routes
 from measurewise.api.jobs import evaluating, worker
 from measurewise.api.settings import Settings
 from measurewise.store.errors import NoSuchResourceError
@@ -102,7 +102,7 @@ def test_a_fault_is_told_in_the_log_and_not_to_the_client(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("inner workings")
 
-    monkeypatch.setattr(interactions, "find", broken)
+    monkeypatch.setattr(resource_routes, "find", broken)
     quiet = TestClient(client.app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
     answer = quiet.get("/fhir/Patient", headers={"x-request-id": "broken-1"})
     assert answer.status_code == 500
