@@ -170,6 +170,8 @@ def follows(live: Live, clinic: Clinic, *, named: bool = True) -> None:
     waited_for(lambda: live.counts(DIABETES) == clinic.expected(DIABETES), "the deletion is counted")
     print(f"a deletion came after {seconds:.1f} s")
     assert (live.synced() == synced) is named
+    # as it was, for the next test
+    clinic.put(bundle, encounter)
 
 
 def flips(clinic: Clinic, bundle: Bundle) -> dict[str, Any]:
