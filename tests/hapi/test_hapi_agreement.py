@@ -75,7 +75,7 @@ def test_every_way_gives_each_patient_the_results_of_files(
     assert own <= 0.4 * wall, "most of the time should be waiting for the server"
 
 
-@pytest.mark.parametrize("name", ["DiabetesGlycemicControl", "HighBloodPressureFollowUp", OFFICIAL[1]])
+@pytest.mark.parametrize("name", ["DiabetesGlycemicControl", "HighBloodPressureFollowUp"])
 def test_searches_by_date_give_each_patient_the_results_of_files(
     name: str, loaded: Hapi, measures: Measures, expected: Counts, capsys: pytest.CaptureFixture[str]
 ) -> None:
