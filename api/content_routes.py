@@ -12,9 +12,10 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from measurewise.api.fhir.bodies import received
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError, outcome
-from measurewise.api.fhir.routes import admitted, received, respond
+from measurewise.api.fhir.responding import admitted, respond
 from measurewise.api.services.content import add, resources_at
 from measurewise.store.resources import CONTENT_TYPES, check_content_keeper
 

@@ -17,9 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from measurewise.api.fhir import asynchronous, media
+from measurewise.api.fhir.bodies import received
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.outcomes import RequestError
-from measurewise.api.fhir.routes import admitted, received, respond
+from measurewise.api.fhir.responding import admitted, respond
 from measurewise.api.jobs import qrda1_import, qrda_judging, qrda_zips
 from measurewise.api.jobs.qrda1_import import ImportingQrda1
 from measurewise.api.jobs.qrda_judging import JudgingMany

@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from measurewise.api.fhir import media
 from measurewise.api.fhir.audit_trail import Asking, AuditTrail
+from measurewise.api.fhir.bodies import body_of
 from measurewise.api.fhir.call import Call, Reply
-from measurewise.api.fhir.routes import base_url, body_of, respond
+from measurewise.api.fhir.responding import base_url, respond
 from measurewise.api.jobs.syncing import queue_sync
 from measurewise.api.security.errors import SignInError
 from measurewise.api.security.principal import Principal

@@ -26,7 +26,6 @@ from measurewise.api.fhir.responding import admitted, admitted_to_files, base_ur
 from measurewise.api.fhir.sending import sent
 from measurewise.api.security.gate import principal as principal_of
 
-__all__ = ["admitted", "base_url", "body_of", "received", "respond", "router"]
 _QUERY_TYPES: Final = {
     "boolean": "boolean", "integer": "integer", "positiveInt": "integer", "decimal": "number",
 }  # fmt: skip
