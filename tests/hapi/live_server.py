@@ -106,6 +106,12 @@ class Live:
             query = select(results.c.patient, results.c.measure, results.c.computed, results.c.stale)
             return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
 
+    def told(self) -> bool:
+        """Whether the source tells of changes: all Subscriptions are active, and this is known here."""
+        with self._database() as database, database.read() as connection:
+            held = sources.read(connection, OPERATOR, "hapi").subscriptions.held
+            return bool(held) and all(one.status == "active" for one in held)
+
     def synced(self) -> str | None:
         with self._database() as database, database.read() as connection:
             return sources.read(connection, OPERATOR, "hapi").synced

@@ -138,6 +138,8 @@ def follows(live: Live, clinic: Clinic, *, named: bool = True) -> None:
     are ``named`` after what changed, the source is not even asked what has changed."""
     waited_for(lambda: live.counts(DIABETES) == clinic.expected(DIABETES), "all patients are there")
     assert live.counts(PRESSURE) == clinic.expected(PRESSURE)
+    # When they have become active all changes are asked for once more: what came before nobody told of.
+    waited_for(live.told, "the Subscriptions are active")
     waited_for(live.idle, "the first load has ended")
     synced = live.synced()
 
