@@ -16,6 +16,7 @@ from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.types import STORED
 from measurewise.api.jobs import importing
 from measurewise.api.services.importing import ImportRequest, Source, check_address, export_request
+from measurewise.api.services.measures import measure_of_id
 from measurewise.api.services.requirements import measure_requirements
 from measurewise.engine import MeasurewiseError, Period
 from measurewise.engine.measure.reports.edge import to_json
@@ -89,7 +90,8 @@ def bulk_submit_data(call: Call) -> Reply:
         )
     loaded = call.services.catalog.loaded()
     try:
-        measure = loaded.content.measure(call.target[1] or named)
+        at = call.target[1]
+        measure = loaded.content.measure(named) if at is None else measure_of_id(loaded.content, at)
     except MeasurewiseError as error:
         raise RequestError(error.what, code="not-found", where="MeasureReport.measure") from error
     if named.partition("|")[0] != measure.url:

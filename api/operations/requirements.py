@@ -12,7 +12,7 @@ from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
 from measurewise.api.operations.evaluate import MEASURES
 from measurewise.api.operations.logic import library_named
-from measurewise.api.services.measures import canonical_of, measures_named
+from measurewise.api.services.measures import measures_named
 from measurewise.api.services.packaging import package
 from measurewise.api.services.requirements import (
     library_requirements,
@@ -71,9 +71,6 @@ def package_measures(call: Call) -> Reply:
 
 def _measures(call: Call) -> tuple[str, ...]:
     arguments = call.arguments
-    content = call.services.catalog.content
-    if call.target[1] is not None and not any(p.name in arguments for p in _NAMED):
-        return (canonical_of(content.measure(call.target[1])),)
     return measures_named(
         call.services.catalog,
         [*([call.target[1]] if call.target[1] else []), *arguments.all("measureId")],

@@ -11,6 +11,7 @@ from measurewise.api.fhir.operation import Operation
 from measurewise.api.fhir.outcomes import RequestError, information
 from measurewise.api.operations.bulk_import import bulk_submit_data
 from measurewise.api.security.scopes import operation_needs
+from measurewise.api.services.measures import measure_of_id
 from measurewise.api.services.submission import DATA_COLLECTION, Submission, of_bundle, submit
 from measurewise.store.resources import Stored
 
@@ -92,7 +93,7 @@ def _response(call: Call, written: list[Stored]) -> dict[str, Any]:
 
 
 def _same_measure(call: Call, reports: list[dict[str, Any]]) -> None:
-    measure = call.services.catalog.content.measure(str(call.target[1]))
+    measure = measure_of_id(call.services.catalog.content, str(call.target[1]))
     for report in reports:
         named = str(report.get("measure", "")).partition("|")[0]
         if named != measure.url:

@@ -59,6 +59,15 @@ def test_a_package_has_all_that_the_measure_needs_to_run(client: TestClient) -> 
     assert prepared.remarks() == []
 
 
+def test_an_address_means_the_measure_that_is_read_there(client: TestClient) -> None:
+    newer = client.get(f"/fhir/Measure/{MEASURE}").json() | {"id": "newer", "version": "99.0.0"}
+    assert client.put("/fhir/Measure/newer", json=newer).status_code == 201
+    for identity in (MEASURE, "newer"):
+        bundle = client.get(f"/fhir/Measure/{identity}/$package").json()
+        kinds = [(entry["resource"]["resourceType"], entry["resource"]["id"]) for entry in bundle["entry"]]
+        assert [found for kind, found in kinds if kind == "Measure"] == [identity]
+
+
 def test_each_requirement_has_the_search_that_finds_it(client: TestClient) -> None:
     pattern = "http://hl7.org/fhir/us/cqfmeasures/StructureDefinition/cqfm-fhirQueryPattern"
     found = client.get(f"/fhir/Measure/{MEASURE}/$data-requirements").json()["dataRequirement"]
