@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
+from measurewise.api.jobs.shares import dealt_out, share_of
 from measurewise.api.services.answers import parameters
 from measurewise.api.services.care_gaps import CareGapsRequest, care_gaps, prepare_gaps
 from measurewise.api.services.context import Services
@@ -27,13 +28,6 @@ class Finding(msgspec.Struct, frozen=True):
     asked: Asked
 
 
-class _Share(msgspec.Struct, frozen=True):
-    """A step's work: patients as (organisation, id), and subjects who are not there."""
-
-    patients: tuple[tuple[str, str], ...]
-    missing: tuple[str, ...] = ()
-
-
 class _Found(msgspec.Struct):
     documents: list[msgspec.Raw]
     issues: list[dict[str, Any]]
@@ -48,15 +42,11 @@ def _plan(services: Services, job: Job) -> Plan:
     prepare_gaps(services, request.gaps)
     with services.database.read() as connection:
         found = find_subjects(connection, requester_of(job).access, request.asked, request.gaps.period)
-    starts = range(0, len(found.patients), _SHARE)
-    shares = [_Share(found.patients[start : start + _SHARE]) for start in starts]
-    if found.missing:
-        shares.append(_Share((), found.missing))
-    return Plan([msgspec.json.encode(share) for share in shares], len(found.patients), "looking for gaps")
+    return dealt_out(found, _SHARE, "looking for gaps")
 
 
 def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
-    share = msgspec.json.decode(work, type=_Share)
+    share = share_of(work)
     requester = requester_of(job)
     asked, patients = _request(job).gaps, share.patients
     documents, issues = care_gaps(services, requester.access, asked, patients, requester.base)
@@ -64,7 +54,7 @@ def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     found = _Found(
         [msgspec.Raw(to_json(document)) for document in documents], [issue.as_json() for issue in issues]
     )
-    return Done(msgspec.json.encode(found), len(patients), [identity for _, identity in patients])
+    return Done(msgspec.json.encode(found), len(patients), share.identities)
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from measurewise.api.jobs.kind import Done, Kind, Plan, Tick, requester_of
+from measurewise.api.jobs.shares import dealt_out, share_of
 from measurewise.api.services.answers import Form, answer
 from measurewise.api.services.context import Services
 from measurewise.api.services.evaluation import (
@@ -34,13 +35,6 @@ class Evaluating(msgspec.Struct, frozen=True):
     form: Form
 
 
-class _Share(msgspec.Struct, frozen=True):
-    """A step's work: patients as (organisation, id), and subjects who are not there."""
-
-    patients: tuple[tuple[str, str], ...]
-    missing: tuple[str, ...] = ()
-
-
 def _request(job: Job) -> Evaluating:
     return msgspec.json.decode(job.request, type=Evaluating)
 
@@ -50,20 +44,15 @@ def _plan(services: Services, job: Job) -> Plan:
     prepare(services, request.evaluation)
     with services.database.read() as connection:
         found = find_subjects(connection, requester_of(job).access, request.asked, request.evaluation.period)
-    starts = range(0, len(found.patients), _SHARE)
-    shares = [_Share(found.patients[start : start + _SHARE]) for start in starts]
-    if found.missing:
-        shares.append(_Share((), found.missing))
-    return Plan([msgspec.json.encode(share) for share in shares], len(found.patients), "evaluating")
+    return dealt_out(found, _SHARE, "evaluating")
 
 
 def _step(services: Services, job: Job, work: bytes, tick: Tick) -> Done:
     request = _request(job)
-    share = msgspec.json.decode(work, type=_Share)
+    share = share_of(work)
     prepared = prepare(services, request.evaluation)
     found = evaluate_request(services, request.evaluation, prepared, share.patients, missing=share.missing)
-    identities = [identity for _, identity in share.patients]
-    return Done(to_share(prepared, request.evaluation, found), len(identities), identities)
+    return Done(to_share(prepared, request.evaluation, found), len(share.patients), share.identities)
 
 
 def _finish(services: Services, job: Job, outcomes: list[bytes]) -> bytes:
