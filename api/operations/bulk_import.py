@@ -16,9 +16,9 @@ from measurewise.api.fhir.outcomes import RequestError
 from measurewise.api.fhir.types import STORED
 from measurewise.api.jobs import importing
 from measurewise.api.services.importing import ImportRequest, Source, check_address, export_request
-from measurewise.api.services.measures import measure_of_id
 from measurewise.api.services.requirements import measure_requirements
-from measurewise.engine import MeasurewiseError, Period
+from measurewise.api.services.submission import measure_of_report
+from measurewise.engine import Period
 from measurewise.engine.measure.reports.edge import to_json
 from measurewise.store.database import now
 
@@ -77,27 +77,8 @@ def bulk_submit_data(call: Call) -> Reply:
     report: dict[str, Any] = call.arguments.one("measureReport")
     if "exportUrl" not in call.arguments:
         raise missing("exportUrl")
-    if report.get("type") != "data-collection":
-        raise RequestError(
-            f"the MeasureReport is of type '{report.get('type')}'.",
-            where="MeasureReport.type",
-            mend="Submit data with a report of type data-collection.",
-        )
-    named = report.get("measure")
-    if not isinstance(named, str):
-        raise RequestError(
-            "the MeasureReport names no measure.", code="required", where="MeasureReport.measure"
-        )
     loaded = call.services.catalog.loaded()
-    try:
-        at = call.target[1]
-        measure = loaded.content.measure(named) if at is None else measure_of_id(loaded.content, at)
-    except MeasurewiseError as error:
-        raise RequestError(error.what, code="not-found", where="MeasureReport.measure") from error
-    if named.partition("|")[0] != measure.url:
-        raise RequestError(
-            f"the address is that of {measure.url}, the report of {named}.", where="MeasureReport.measure"
-        )
+    measure = measure_of_report(loaded.content, report, call.target[1])
     pulling = _pulling(call)
     if not pulling["types"] and "_type=" not in str(pulling["export_url"]):
         covered = _covered(report)

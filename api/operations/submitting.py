@@ -8,10 +8,9 @@ from typing import Any, Final
 from measurewise.api.fhir.arguments import Arguments, Declared, missing, refused
 from measurewise.api.fhir.call import Call, Reply
 from measurewise.api.fhir.operation import Operation
-from measurewise.api.fhir.outcomes import RequestError, information
+from measurewise.api.fhir.outcomes import information
 from measurewise.api.operations.bulk_import import bulk_submit_data
 from measurewise.api.security.scopes import operation_needs
-from measurewise.api.services.measures import measure_of_id
 from measurewise.api.services.submission import DATA_COLLECTION, Submission, of_bundle, submit
 from measurewise.store.resources import Stored
 
@@ -47,8 +46,6 @@ def submit_data(call: Call) -> Reply:
     submissions = [of_bundle(bundle) for bundle in bundles] or [
         Submission((reports[0],), tuple(arguments.all("resource")))
     ]
-    if call.target[1] is not None:
-        _same_measure(call, [report for one in submissions for report in one.reports])
     permitted = call
     for kind in sorted({str(one.get("resourceType")) for given in submissions for one in given.resources}):
         permitted = permitted.permitted(kind, "u")
@@ -56,7 +53,9 @@ def submit_data(call: Call) -> Reply:
     written: list[list[Stored]] = []
     with call.services.database.write() as connection:
         for given in submissions:
-            written.append(submit(connection, content, permitted.access, permitted.home, given))
+            written.append(
+                submit(connection, content, permitted.access, permitted.home, given, call.target[1])
+            )
     everything = [stored for stored_together in written for stored in stored_together]
     patients = tuple(dict.fromkeys(stored.patient for stored in everything if stored.patient))
     answer: dict[str, Any]
@@ -90,16 +89,6 @@ def _response(call: Call, written: list[Stored]) -> dict[str, Any]:
         for stored in written
     ]
     return {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
-
-
-def _same_measure(call: Call, reports: list[dict[str, Any]]) -> None:
-    measure = measure_of_id(call.services.catalog.content, str(call.target[1]))
-    for report in reports:
-        named = str(report.get("measure", "")).partition("|")[0]
-        if named != measure.url:
-            raise RequestError(
-                f"the address is that of {measure.url}, the report of {named}.", where="MeasureReport.measure"
-            )
 
 
 OPERATION: Final = Operation(

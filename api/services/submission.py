@@ -9,7 +9,9 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from measurewise.api.fhir.outcomes import RequestError
+from measurewise.api.services.measures import measure_of_id
 from measurewise.engine import Content, MeasurewiseError
+from measurewise.engine.content.content import MeasureContent
 from measurewise.engine.measure.extensions import SUBMIT_DATA_UPDATE_TYPE
 from measurewise.store import resources as store
 from measurewise.store.access import Access
@@ -45,16 +47,24 @@ def of_bundle(bundle: dict[str, Any]) -> Submission:
 
 
 def submit(
-    connection: Connection, content: Content, access: Access, organization: str, submission: Submission
+    connection: Connection,
+    content: Content,
+    access: Access,
+    organization: str,
+    submission: Submission,
+    at: str | None = None,
 ) -> list[Stored]:
     """Store data-collection reports with their data, in one transaction of the caller's.
 
     A ``snapshot`` takes the place of what the same reporter sent for the same measure, subject and period:
     resources of the earlier report that are not in this one, and that no other report lists, are deleted.
-    A report without a subject may bring the data of any patients.
+    ``at`` is the id of the measure at whose address they came. A report without a
+    subject may bring the data of any patients.
     Raises RequestError, NotFoundError (a measure that is not here).
     """
-    subjects = {_checked(content, report) for report in submission.reports}
+    for report in submission.reports:
+        measure_of_report(content, report, at)
+    subjects = {_subject(report) for report in submission.reports}
     if len(subjects) > 1:
         raise RequestError(
             "the reports are about several subjects.",
@@ -85,23 +95,39 @@ def submit(
     return written
 
 
-def _checked(content: Content, report: dict[str, Any]) -> str | None:
-    """The subject of a report that can be taken, None where it names none. Raises RequestError."""
+def measure_of_report(content: Content, report: dict[str, Any], at: str | None) -> MeasureContent:
+    """The measure of a data-collection report; ``at`` is the id in the address, where it has one.
+
+    Raises RequestError for another kind of report or another measure than the address has, NotFoundError.
+    """
     if report.get("type") != DATA_COLLECTION:
         raise RequestError(
             f"the MeasureReport is of type '{report.get('type')}'.",
             where="MeasureReport.type",
             mend="Submit data with a report of type data-collection.",
         )
-    measure = report.get("measure")
-    if not isinstance(measure, str):
-        raise RequestError("the MeasureReport names no measure.", where="MeasureReport.measure")
+    named = report.get("measure")
+    if not isinstance(named, str):
+        raise RequestError(
+            "the MeasureReport names no measure.", code="required", where="MeasureReport.measure"
+        )
+    if at is not None:
+        measure = measure_of_id(content, at)
+        if named.partition("|")[0] != measure.url:
+            raise RequestError(
+                f"the address is that of {measure.url}, the report of {named}.", where="MeasureReport.measure"
+            )
+        return measure
     try:
-        content.measure(measure)
+        return content.measure(named)
     except MeasurewiseError as error:
         raise RequestError(
             error.what, code="not-found", where="MeasureReport.measure", mend=error.mend, status=404
         ) from error
+
+
+def _subject(report: dict[str, Any]) -> str | None:
+    """The patient whom a report is about, None where it names nobody. Raises RequestError."""
     if "subject" not in report:
         return None
     subject = _object(report, "subject").get("reference")
