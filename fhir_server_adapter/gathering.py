@@ -11,9 +11,9 @@ Resource = dict[str, Any]
 Key = tuple[str, str]
 """The type and id of a resource."""
 
-# the elements by which resources say whose they are; those of engine/record/compartment.py
 _NO_REFERENCES = frozenset({"meta", "text", "coding"})
 """Elements in which no reference stands, and which are most of a resource."""
+# the elements by which resources say whose they are; those of engine/record/compartment.py
 _OWNERS = ("subject", "patient", "beneficiary", "individual", "for", "candidate")
 
 
